@@ -16,10 +16,10 @@ use tokio::time::{Instant, sleep};
 use tower_service::Service;
 
 use crate::builder::ConsumerBuilder;
-use crate::commit::committed;
+use crate::commit::committed::CommittedOffsets;
+use crate::commit::committer::{Committer, Effort};
 use crate::commit::later::PendingCommit;
 use crate::commit::offset_and_metadata::OffsetAndMetadata;
-use crate::commit::{self, Effort};
 use crate::core::Core;
 use crate::engine::Engine;
 use crate::gauges;
@@ -216,7 +216,10 @@ impl Consumer {
     /// If the future is dropped, the offsets may be committed or not.
     pub async fn commit(&self) -> Result<()> {
         let partitions = self.core().assignment.partitions();
-        commit::commit(self.core(), &partitions, Effort::of_user(self.core())).await?;
+        let effort = Effort::of_user(&self.core().cluster);
+        Committer::of(self.core())
+            .commit(&partitions, effort)
+            .await?;
         self.core().assignment.gone_uncommitted()
     }
 
@@ -368,7 +371,10 @@ impl Consumer {
 
     /// Commits these offsets as a user's commit, and waits for the answer.
     async fn commit_now(&self, offsets: Vec<(Arc<Partition>, Committable)>) -> Result<()> {
-        commit::commit_these(self.core(), || offsets, Effort::of_user(self.core())).await
+        let effort = Effort::of_user(&self.core().cluster);
+        Committer::of(self.core())
+            .commit_these(|| offsets, effort)
+            .await
     }
 
     /// Shuts down gracefully. No more records go to handlers, lanes drain, the handler's offsets
@@ -379,7 +385,7 @@ impl Consumer {
     pub async fn close(&self) {
         // The commit task stops as soon as the consumer closes, so asynchronous commits are sent
         // first.
-        commit::flush(self.core()).await;
+        Committer::of(self.core()).flush().await;
         self.engine.close().await;
     }
 
@@ -435,7 +441,7 @@ impl Consumer {
         &self,
         places: &[TopicPartition],
     ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndMetadata>>> {
-        let mut found = committed::committed(self.core(), places).await?;
+        let mut found = CommittedOffsets::of(self.core()).fetch(places).await?;
         let entry = |place: &TopicPartition| match found.remove(place) {
             Some(Ok(found)) => Ok((place.clone(), found)),
             Some(Err(code)) => Err(Error::broker(code).api("OffsetFetch").at(place)),

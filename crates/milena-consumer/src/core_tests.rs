@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use milena_core::Gauge;
+use milena_core::{Gauge, Observers, TopicPartition};
 
 use super::*;
 use crate::assignment::Lanes;
-use crate::partition::FetchFrom;
+use crate::partition::{FetchFrom, Partition};
 
 /// Counts how often the lanes of each partition are started.
 #[derive(Default)]

@@ -100,7 +100,9 @@ impl Engine {
     /// group. A further call waits for the same end.
     pub(crate) async fn close(&self) {
         self.core.lifecycle.closing().cancel();
-        let told = ShutdownLog::begin(&self.core, self.started.load(Ordering::Acquire), &self.told);
+        let started = self.started.load(Ordering::Acquire);
+        let group = self.core.settings.group_name();
+        let told = ShutdownLog::begin(&self.core.assignment, group, started, &self.told);
         tokio::select! {
             biased;
             () = self.core.lifecycle.at_once().cancelled() => told.at_once(),

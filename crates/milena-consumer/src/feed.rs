@@ -9,8 +9,7 @@ use milena_lanes::{
 };
 
 use crate::core::Core;
-use crate::fetch::unpack;
-use crate::partition::{Delivery, Partition, Reading};
+use crate::partition::{Delivery, DueRecord, Partition, Reading};
 use milena_fetch::{Opened, Rest};
 
 /// A consumer as the lanes of its handler see it.
@@ -116,7 +115,7 @@ impl Feed for PartitionFeed {
     fn reader(&self) -> PartitionReader {
         PartitionReader {
             window: self.source.core.settings.max_out_of_order,
-            core: Arc::clone(&self.source.core),
+            source: Arc::clone(&self.source),
             partition: Arc::clone(&self.partition),
             open: None,
             pending: None,
@@ -165,7 +164,7 @@ impl Feed for PartitionFeed {
 /// Reads and delivers the records of a partition in their order.
 pub(crate) struct PartitionReader {
     /// The consumer.
-    core: Arc<Core>,
+    source: Arc<ConsumerSource>,
     /// The partition to read.
     partition: Arc<Partition>,
     /// The batch that is being read, and its records that are left. `None` between batches.
@@ -198,8 +197,9 @@ impl Reader for PartitionReader {
                 Some(Err(error)) => {
                     let (turn, end) = (opened.turn, opened.next_offset());
                     self.open = None;
-                    let end = self.core.openers.unpacker().end_of(end);
-                    match unpack::unreadable(&self.core, &self.partition, turn, end, &error) {
+                    let unpacking = &self.source.core.unpacking;
+                    let end = unpacking.end_of(end);
+                    match unpacking.unreadable(&self.partition, turn, end, &error) {
                         Ok(()) => continue,
                         Err(error) => return Next::Failed(error),
                     }
@@ -211,10 +211,14 @@ impl Reader for PartitionReader {
                     continue;
                 }
             };
-            let (epoch, now, window) = (opened.epoch(), turn.now(), self.window);
-            let (turn, offset, time) = (opened.turn, record.offset, record.timestamp);
-            let partition = &self.partition;
-            match partition.deliver(turn, offset, epoch, time, now, window) {
+            let (now, window) = (turn.now(), self.window);
+            let due = DueRecord {
+                offset: record.offset,
+                epoch: opened.epoch(),
+                timestamp: record.timestamp,
+                since: now,
+            };
+            match self.partition.deliver(opened.turn, due, window) {
                 Delivery::Ticket(ticket) => return Next::Record(record, ticket, now),
                 // A seek or a revocation has made the batch stale.
                 Delivery::Over => self.open = None,
@@ -233,7 +237,9 @@ impl PartitionReader {
         if self.partition.is_stopping() {
             return Some(Next::Over);
         }
-        match unpack::open(&self.core, &self.partition) {
+        let core = &self.source.core;
+        let runtime = core.lifecycle.runtime();
+        match core.unpacking.open(runtime, &self.partition) {
             Ok(Some(opened)) => {
                 let rest = opened.rest();
                 self.open = Some((opened, rest));

@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::partition::Oldest;
 
 /// The gauges of one consumer. They are empty once the consumer is gone.
-pub(crate) struct ConsumerGauges(pub(crate) Weak<Core>);
+struct ConsumerGauges(Weak<Core>);
 
 impl Gauges for ConsumerGauges {
     fn read(&self, sink: &mut dyn FnMut(Gauge<'_>)) {
@@ -128,6 +128,6 @@ fn state<'a>(oldest: &Oldest, route: &'a str, clock: Timestamp) -> RecordState<'
 }
 
 /// Returns the gauges of a consumer for a registry. They do not keep the consumer alive.
-pub(crate) fn gauges(core: &Arc<Core>) -> Arc<dyn Gauges> {
-    Arc::new(ConsumerGauges(Arc::downgrade(core)))
+pub(crate) fn of(core: Weak<Core>) -> Arc<dyn Gauges> {
+    Arc::new(ConsumerGauges(core))
 }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use milena_core::TopicPartition;
+use milena_core::{Timestamp, TopicPartition};
 use tokio::time::Instant;
 
-use crate::core::Core;
+use crate::assignment::Assignment;
 
 /// The lag of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +21,16 @@ pub struct Lag {
     pub time: Option<Duration>,
 }
 
-/// Returns the lag of each partition whose log end is known.
-pub(crate) fn read(core: &Core) -> BTreeMap<TopicPartition, Lag> {
-    let (now, clock) = (Instant::now(), core.settings.now());
+/// Returns the lag of each partition whose log end is known. `clock` is the time now.
+pub(crate) fn read(assignment: &Assignment, clock: Timestamp) -> BTreeMap<TopicPartition, Lag> {
+    let now = Instant::now();
     let lag = |partition: &crate::partition::Partition| {
-        let figures = partition.figures(now, core.assignment.is_processing());
+        let figures = partition.figures(now, assignment.is_processing());
         let records = figures.lag?;
         let time = figures.behind(clock);
         Some(Lag { records, time })
     };
-    let partitions = core.assignment.partitions();
+    let partitions = assignment.partitions();
     let each = partitions.iter();
     each.filter_map(|partition| Some((partition.place().clone(), lag(partition)?)))
         .collect()

@@ -2,39 +2,34 @@
 
 use std::sync::Arc;
 
-use milena_core::{Event, Observers, Reason};
+use milena_core::{Event, Reason};
 use milena_lanes::PauseHolder;
 
 use crate::partition::Partition;
+use crate::reports::Reports;
 use crate::wakes::Wakes;
 
 /// Pauses and resumes the partitions of one consumer.
 #[derive(Clone)]
 pub(crate) struct Pausing {
-    /// The name of the group, for observers. `None` without a group.
-    group: Option<Arc<str>>,
-    /// Hear of each pause and resumption.
-    observers: Observers,
+    /// The reports of each pause and resumption.
+    reports: Reports,
     /// Woken when a holder lets go.
     wakes: Arc<Wakes>,
 }
 
 impl Pausing {
     /// Returns the pausing of a consumer.
-    pub(crate) fn new(group: Option<Arc<str>>, observers: Observers, wakes: Arc<Wakes>) -> Self {
-        Self {
-            group,
-            observers,
-            wakes,
-        }
+    pub(crate) fn new(reports: Reports, wakes: Arc<Wakes>) -> Self {
+        Self { reports, wakes }
     }
 
     /// Adds `by` to the holders that keep the partition paused. Reports it if `by` did not hold it
     /// before.
     pub(crate) fn hold(&self, partition: &Partition, by: &PauseHolder, reason: &Reason) {
         if partition.pause(by, reason.clone()) {
-            self.observers.emit(|| Event::Paused {
-                group: self.group.as_deref().unwrap_or_default(),
+            self.reports.emit(|group| Event::Paused {
+                group,
                 partition: partition.place(),
                 by: by.name(),
                 reason,
@@ -46,8 +41,8 @@ impl Pausing {
     pub(crate) fn let_go(&self, partition: &Partition, by: &PauseHolder) {
         if partition.resume(by) {
             let place = partition.place();
-            self.observers.emit(|| Event::Resumed {
-                group: self.group.as_deref().unwrap_or_default(),
+            self.reports.emit(|group| Event::Resumed {
+                group,
                 partition: place,
             });
         }

@@ -166,7 +166,7 @@ macro_rules! reading {
             /// the background.
             #[must_use]
             pub fn lag(&self) -> std::collections::BTreeMap<TopicPartition, crate::Lag> {
-                crate::lag::read(self.core())
+                crate::lag::read(&self.core().assignment, self.core().settings.now())
             }
 
             /// Asks the leaders for the first offset of each partition whose record is not older
@@ -188,7 +188,7 @@ macro_rules! reading {
                     crate::start::check_time(time).map_err(|error| error.at(&place))?;
                     questions.push((place, time.to_millis()));
                 }
-                crate::positions::query::for_times(self.core(), questions).await
+                self.core().logs.for_times(questions).await
             }
 
             /// Asks the leader for the start and the end of a partition's log, as this consumer may
@@ -197,7 +197,7 @@ macro_rules! reading {
             /// # Errors
             /// As for [`offsets_for_times`](Self::offsets_for_times).
             pub async fn watermarks(&self, place: &TopicPartition) -> Result<crate::Watermarks> {
-                crate::positions::query::watermarks(self.core(), place).await
+                self.core().logs.watermarks(place).await
             }
 
             /// Returns the pauses of all assigned partitions, with holder, reason and age.
@@ -210,7 +210,7 @@ macro_rules! reading {
             /// oldest unsettled record, and pauses.
             #[must_use]
             pub fn gauges(&self) -> Arc<dyn milena_core::Gauges> {
-                gauges::gauges(&self.engine.core)
+                gauges::of(Arc::downgrade(&self.engine.core))
             }
         }
     };

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use crate::core::Core;
-use crate::fetch::unpack;
+use crate::fetch::unpack::Unpacking;
 use crate::partition::{Partition, Reading};
 
 /// Returns records of all partitions in turn, one batch of each at a time.
@@ -133,7 +133,7 @@ impl Receiver {
         let mut current = self.current.lock();
         loop {
             if let Some(batch) = current.as_mut() {
-                if let Some(record) = batch.next(&self.core) {
+                if let Some(record) = batch.next(&self.core.unpacking) {
                     return Poll::Ready(wrap(record));
                 }
                 put_back(&mut current);
@@ -186,7 +186,10 @@ impl Receiver {
             if partition.is_paused() {
                 continue;
             }
-            let opened = unpack::open(&self.core, &partition);
+            let opened = self
+                .core
+                .unpacking
+                .open(self.core.lifecycle.runtime(), &partition);
             if matches!(opened, Ok(None)) {
                 continue;
             }
@@ -254,7 +257,7 @@ impl Current {
     /// Returns the next record. `None` at the end of the batch, or if the partition was moved by a
     /// seek or revoked meanwhile.
     #[inline(always)]
-    fn next(&mut self, core: &Core) -> Option<Result<ConsumerRecord>> {
+    fn next(&mut self, unpacking: &Unpacking) -> Option<Result<ConsumerRecord>> {
         if !self.partition.is_current(self.turn) {
             return None;
         }
@@ -266,8 +269,10 @@ impl Current {
             }
             Some(Err(error)) => {
                 self.note();
-                let end = core.openers.unpacker().end_of(self.next);
-                let told = unpack::unreadable(core, &self.partition, self.turn, end, &error).err();
+                let end = unpacking.end_of(self.next);
+                let told = unpacking
+                    .unreadable(&self.partition, self.turn, end, &error)
+                    .err();
                 self.position = self.next;
                 told.map(Err)
             }

@@ -179,10 +179,11 @@ impl Drive for HandlerRun<'_> {
 
     async fn prepare(&self, routes: &[RouteInfo]) -> Result<()> {
         let core = &self.engine.core;
+        let subscription = core.group.subscription.borrow().clone();
         tokio::select! {
             biased;
             () = core.lifecycle.closing().cancelled() => Ok(()),
-            checked = targets::check(core, routes) => checked,
+            checked = targets::check(&core.cluster, &subscription, &core.assignment, routes) => checked,
         }
     }
 

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::core::Core;
+use crate::assignment::Assignment;
 
 /// The log of one shutdown. It stays silent for a consumer that never started or was closed before.
 pub(crate) struct ShutdownLog<'a> {
-    /// The consumer that shuts down.
-    core: &'a Core,
+    /// The partitions whose handlers are waited for.
+    assignment: &'a Assignment,
+    /// The name of the group. Empty without a group.
+    group: &'a str,
     /// The time at which the shutdown began.
     began: Instant,
     /// True if nothing is to be logged.
@@ -20,17 +22,23 @@ pub(crate) struct ShutdownLog<'a> {
 impl<'a> ShutdownLog<'a> {
     /// Logs that the consumer begins to shut down. `told` is set, and later calls with it stay
     /// silent.
-    pub(crate) fn begin(core: &'a Core, started: bool, told: &AtomicBool) -> Self {
+    pub(crate) fn begin(
+        assignment: &'a Assignment,
+        group: &'a str,
+        started: bool,
+        told: &AtomicBool,
+    ) -> Self {
         let quiet = !started || told.swap(true, Ordering::Relaxed);
         let log = Self {
-            core,
+            assignment,
+            group,
             began: Instant::now(),
             quiet,
         };
         if !quiet {
             let handlers = log.unsettled();
             tracing::info!(
-                group = core.settings.group_name(),
+                group,
                 handlers = handlers.join(", "),
                 "the consumer shuts down: handlers end, offsets are committed, the group is left"
             );
@@ -47,7 +55,7 @@ impl<'a> ShutdownLog<'a> {
                 continue;
             }
             tracing::warn!(
-                group = self.core.settings.group_name(),
+                group = self.group,
                 handlers = handlers.join(", "),
                 seconds = self.began.elapsed().as_secs(),
                 "the consumer waits for handlers to end"
@@ -58,7 +66,7 @@ impl<'a> ShutdownLog<'a> {
     /// Logs that the consumer shut down gracefully.
     pub(crate) fn done(&self) {
         if !self.quiet {
-            let group = self.core.settings.group_name();
+            let group = self.group;
             tracing::info!(group, "the consumer has ended: drained, committed and left");
         }
     }
@@ -66,7 +74,7 @@ impl<'a> ShutdownLog<'a> {
     /// Logs that the shutdown timeout passed.
     pub(crate) fn cut_off(&self) {
         tracing::warn!(
-            group = self.core.settings.group_name(),
+            group = self.group,
             handlers = self.unsettled().join(", "),
             "the consumer did not end within the shutdown timeout and is cut off: what was not committed is read again"
         );
@@ -75,7 +83,7 @@ impl<'a> ShutdownLog<'a> {
     /// Logs that the consumer ends at once, since the program asked for that.
     pub(crate) fn at_once(&self) {
         tracing::warn!(
-            group = self.core.settings.group_name(),
+            group = self.group,
             handlers = self.unsettled().join(", "),
             "the consumer ends at once: what was not committed is read again"
         );
@@ -85,9 +93,9 @@ impl<'a> ShutdownLog<'a> {
     /// the age of the oldest.
     fn unsettled(&self) -> Vec<String> {
         let now = Instant::now();
-        let partitions = self.core.assignment.partitions().into_iter();
+        let partitions = self.assignment.partitions().into_iter();
         let told = partitions.filter_map(|partition| {
-            let figures = partition.figures(now, self.core.assignment.is_processing());
+            let figures = partition.figures(now, self.assignment.is_processing());
             let oldest = figures.oldest?;
             let (offset, age) = (oldest.offset, oldest.age);
             let (place, count) = (partition.place(), figures.unsettled);

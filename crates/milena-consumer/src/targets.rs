@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result, RouteInfo, TopicName, WriteName};
+use milena_pool::Cluster;
 use tokio::time::Instant;
 
-use crate::core::Core;
+use crate::assignment::Assignment;
+use crate::group::subscription::Subscription;
 
 /// A topic that layers write to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +27,14 @@ struct Target {
 /// # Errors
 /// [`ErrorKind::Config`] for an invalid topic name, for a topic that does not exist, and for a
 /// topic that the consumer's own pattern matches. It names the topic and says what to do.
-pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
-    let subscription = core.group.subscription.borrow().clone();
+pub(crate) async fn check(
+    cluster: &Cluster,
+    subscription: &Subscription,
+    assignment: &Assignment,
+    routes: &[RouteInfo],
+) -> Result<()> {
     let mut read = subscription.topics.clone();
-    let assigned = core.assignment.partitions();
+    let assigned = assignment.partitions();
     read.extend(
         assigned
             .iter()
@@ -60,7 +66,7 @@ pub(crate) async fn check(core: &Core, routes: &[RouteInfo]) -> Result<()> {
             );
         }
     }
-    there(core, &targets, &read).await
+    there(cluster, &targets, &read).await
 }
 
 /// Returns the topics that the routes write to when they read the topics `read`. Records from a
@@ -90,13 +96,17 @@ fn targets(routes: &[RouteInfo], read: &BTreeSet<TopicName>) -> BTreeSet<Target>
 
 /// Checks that the topics exist. Waits for up to five seconds for topics that were created just
 /// now.
-async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicName>) -> Result<()> {
+async fn there(
+    cluster: &Cluster,
+    targets: &BTreeSet<Target>,
+    read: &BTreeSet<TopicName>,
+) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     let mut missing = Vec::new();
     for target in targets.iter().filter(|target| target.same_cluster) {
         let name = &target.name;
         let left = deadline.saturating_duration_since(Instant::now());
-        match core.cluster.topic_within(name.clone(), left).await {
+        match cluster.topic_within(name.clone(), left).await {
             Ok(_) => {}
             Err(error) if error.code() == Some(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) => {
                 missing.push(target);
@@ -112,7 +122,7 @@ async fn there(core: &Core, targets: &BTreeSet<Target>, read: &BTreeSet<TopicNam
     let Some(first) = missing.first() else {
         return Ok(());
     };
-    let metadata = core.cluster.metadata();
+    let metadata = cluster.metadata();
     let counts = read.iter().filter_map(|topic| metadata.topic(topic));
     let partitions = counts.map(|topic| topic.partitions.len()).max();
     let partitions = partitions.filter(|count| *count > 0);

@@ -10,7 +10,9 @@ use std::time::Duration;
 use milena_core::{Error, ErrorKind, Event, Offset, StuckPolicy, TopicPartition};
 use tokio::time::{Instant, sleep};
 
+use crate::assignment::Assignment;
 use crate::core::Core;
+use crate::reports::Reports;
 
 /// Checks that waiting records are received, until the consumer closes or a handler takes its
 /// records.
@@ -27,12 +29,15 @@ pub(crate) async fn run(core: Arc<Core>) {
             core.lifecycle.closing().cancelled().await;
             return;
         }
-        let (positions, waiting) = look(&core);
+        let (positions, waiting) = look(&core.assignment);
         let Some(elapsed) = idle.after(Instant::now(), positions, waiting.is_some()) else {
             continue;
         };
         if let Some((place, offset)) = waiting {
-            tell(&core, &place, offset, elapsed);
+            tell(&core.reports, &place, offset, elapsed);
+            if core.settings.on_stuck == StuckPolicy::StopLane {
+                core.lifecycle.fail(stuck(&place, offset, elapsed));
+            }
         }
     }
 }
@@ -42,10 +47,10 @@ type Positions = Vec<(TopicPartition, Option<Offset>)>;
 
 /// Returns the position of each partition, and one partition whose records wait to be received.
 /// Paused partitions do not count as waiting.
-fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
+fn look(assignment: &Assignment) -> (Positions, Option<(TopicPartition, Offset)>) {
     let now = Instant::now();
     let mut waiting = None;
-    let partitions = core.assignment.partitions();
+    let partitions = assignment.partitions();
     let positions = partitions.iter().map(|partition| {
         let position = partition.position();
         let figures = partition.figures(now, false);
@@ -58,24 +63,26 @@ fn look(core: &Core) -> (Positions, Option<(TopicPartition, Offset)>) {
     (positions.collect(), waiting)
 }
 
-/// Reports that records wait and are not received, and applies the `on_stuck` policy.
-fn tell(core: &Core, place: &TopicPartition, offset: Offset, elapsed: Duration) {
-    let group = core.settings.group_name();
+/// Reports that records wait and are not received.
+fn tell(reports: &Reports, place: &TopicPartition, offset: Offset, elapsed: Duration) {
+    let group = reports.group_name();
     tracing::warn!(group, partition = %place, %offset, ?elapsed, "records wait and are not received");
-    core.observers().emit(|| Event::HandlerStuck {
+    reports.emit(|group| Event::HandlerStuck {
         group,
         partition: place,
         offset: offset.to_wire(),
         route: "recv",
         elapsed,
     });
-    if core.settings.on_stuck == StuckPolicy::StopLane {
-        let what = format!(
-            "records wait and were not received for {elapsed:?}: the consumer ends, as `on_stuck` says, and others get its partitions"
-        );
-        let error = Error::new(ErrorKind::Timeout, what).setting("max.poll.interval.ms");
-        core.lifecycle.fail(error.at(place).offset(offset));
-    }
+}
+
+/// Returns the error of a consumer that ends because its records are not received.
+fn stuck(place: &TopicPartition, offset: Offset, elapsed: Duration) -> Error {
+    let what = format!(
+        "records wait and were not received for {elapsed:?}: the consumer ends, as `on_stuck` says, and others get its partitions"
+    );
+    let error = Error::new(ErrorKind::Timeout, what).setting("max.poll.interval.ms");
+    error.at(place).offset(offset)
 }
 
 /// The time since which nothing was received although records wait. Has no side effects.

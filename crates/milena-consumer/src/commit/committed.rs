@@ -1,7 +1,6 @@
 //! Committed offsets of a group, read from its coordinator (OffsetFetch).
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{
@@ -17,72 +16,97 @@ use milena_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use tokio::time::{Instant, timeout_at};
 
 use crate::commit::offset_and_metadata::OffsetAndMetadata;
+use crate::coordinator::Coordinator;
 use crate::core::Core;
 use crate::group::member::{MembershipStamp, pulse};
+use crate::group::signals::Signals;
+use crate::group::standing::Standing;
+use crate::group::verdict_watch::VerdictWatch;
 
 /// A committed offset with its epoch, `None` if nothing is committed, or the coordinator's error
 /// for the partition.
 pub(crate) type Found = Result<Option<OffsetAndMetadata>, ErrorCode>;
 
-/// Asks the coordinator for the committed offset of each of `places`.
-///
-/// Under the consumer protocol the request names the member and its epoch. A member that was fenced
-/// meanwhile must not start at offsets that other members have moved on from (KIP-848).
-///
-/// # Errors
-/// The refusal of the whole request, or the reason why there was no answer.
-pub(crate) async fn committed(
-    core: &Core,
-    places: &[TopicPartition],
-) -> Result<HashMap<TopicPartition, Found>> {
-    let mut memberships = core.membership.subscribe();
-    let patience = Instant::now() + NEWER;
-    loop {
-        let known = memberships.borrow_and_update().clone();
-        let asking = known.clone().filter(|_| is_coordinated(core));
-        let error = match ask(core, places, asking.as_ref()).await {
-            Err(error) if error.code() == Some(ErrorCode::STALE_MEMBER_EPOCH) => error,
-            other => return other,
-        };
-        // The coordinator knows a newer epoch, which comes with the answer to a heartbeat. The
-        // question is asked again then.
-        let newer = memberships.wait_for(|now| *now != known);
-        if !matches!(timeout_at(patience, newer).await, Ok(Ok(_))) {
-            return Err(error);
+/// The parts of a consumer that read committed offsets.
+pub(crate) struct CommittedOffsets<'a> {
+    /// The coordinator to ask. Forgotten if it does not answer.
+    coordinator: &'a Coordinator,
+    /// The membership that a question names under the consumer protocol.
+    membership: &'a Standing,
+    /// The coordinator's verdict on the membership, for the group's task. Written here.
+    verdict: &'a VerdictWatch,
+    /// The signals of the group, which tell if it uses the consumer protocol.
+    signals: &'a Signals,
+    /// `session.timeout.ms`, which bounds the wait for an answer.
+    session_timeout: Duration,
+}
+
+impl<'a> CommittedOffsets<'a> {
+    /// Returns the parts of this consumer.
+    pub(crate) fn of(core: &'a Core) -> Self {
+        Self {
+            coordinator: &core.coordinator,
+            membership: &core.membership,
+            verdict: &core.verdict,
+            signals: &core.group,
+            session_timeout: core.settings.session_timeout,
         }
     }
-}
 
-/// Sends one OffsetFetch request, and passes what the answer says about the membership on to the
-/// group's task.
-async fn ask(
-    core: &Core,
-    places: &[TopicPartition],
-    asking: Option<&MembershipStamp>,
-) -> Result<HashMap<TopicPartition, Found>> {
-    let connection = core.coordinator(Role::Heartbeat).await?;
-    let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
-    let group = core.settings.group_name();
-    let request = committed_request(group, asking, places, version);
-    // Heartbeats share this connection and wait behind the request, so it must give up well within
-    // the session.
-    let limit = (core.settings.session_timeout / 3).min(connection.request_timeout());
-    let answer = connection.call_version(&request, version, limit).await;
-    let answer = answer.inspect_err(|_| core.relocate())?;
-    read_committed(group, &answer, version).inspect_err(|error| {
-        if error.code().is_some_and(ErrorCode::is_stale_coordinator) {
-            core.relocate();
+    /// Asks the coordinator for the committed offset of each of `places`.
+    ///
+    /// Under the consumer protocol the request names the member and its epoch. A member that was
+    /// fenced meanwhile must not start at offsets that other members have moved on from (KIP-848).
+    ///
+    /// # Errors
+    /// The refusal of the whole request, or the reason why there was no answer.
+    pub(crate) async fn fetch(
+        &self,
+        places: &[TopicPartition],
+    ) -> Result<HashMap<TopicPartition, Found>> {
+        let mut memberships = self.membership.subscribe();
+        let patience = Instant::now() + NEWER;
+        loop {
+            let known = memberships.borrow_and_update().clone();
+            let asking = known.clone().filter(|_| self.signals.is_coordinated());
+            let error = match self.ask(places, asking.as_ref()).await {
+                Err(error) if error.code() == Some(ErrorCode::STALE_MEMBER_EPOCH) => error,
+                other => return other,
+            };
+            // The coordinator knows a newer epoch, which comes with the answer to a heartbeat. The
+            // question is asked again then.
+            let newer = memberships.wait_for(|now| *now != known);
+            if !matches!(timeout_at(patience, newer).await, Ok(Ok(_))) {
+                return Err(error);
+            }
         }
-        if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
-            core.verdict.record(asking, pulse(error.code()));
-        }
-    })
-}
+    }
 
-/// Returns true under the consumer protocol (KIP-848), where the coordinator assigns and checks
-/// member id and epoch of a request.
-pub(crate) fn is_coordinated(core: &Core) -> bool {
-    core.group.coordinated.load(Ordering::Acquire)
+    /// Sends one OffsetFetch request, and passes what the answer says about the membership on to
+    /// the group's task.
+    async fn ask(
+        &self,
+        places: &[TopicPartition],
+        asking: Option<&MembershipStamp>,
+    ) -> Result<HashMap<TopicPartition, Found>> {
+        let connection = self.coordinator.connection(Role::Heartbeat).await?;
+        let version = connection.versions().negotiate(ApiKey::OffsetFetch)?;
+        let group = self.coordinator.group_name();
+        let request = committed_request(group, asking, places, version);
+        // Heartbeats share this connection and wait behind the request, so it must give up well
+        // within the session.
+        let limit = (self.session_timeout / 3).min(connection.request_timeout());
+        let answer = connection.call_version(&request, version, limit).await;
+        let answer = answer.inspect_err(|_| self.coordinator.forget())?;
+        read_committed(group, &answer, version).inspect_err(|error| {
+            if error.code().is_some_and(ErrorCode::is_stale_coordinator) {
+                self.coordinator.forget();
+            }
+            if let Some(asking) = asking.filter(|_| is_about_the_member(error)) {
+                self.verdict.record(asking, pulse(error.code()));
+            }
+        })
+    }
 }
 
 /// Returns true if the coordinator does not know the member, or not with this epoch. The group's

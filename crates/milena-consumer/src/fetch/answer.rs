@@ -6,7 +6,7 @@ use bytes::Bytes;
 use milena_core::{
     Error, ErrorCode, ErrorKind, Event, IsolationLevel, OffsetReset, TopicPartition,
 };
-use milena_fetch::{Chunk, Pinned, extent};
+use milena_fetch::{Budget, Chunk, Pinned, extent};
 use milena_protocol::batch::Batches;
 use milena_protocol::fetch::{FetchResponse, FetchedPartition};
 use tokio::time::Instant;
@@ -14,9 +14,35 @@ use tokio::time::Instant;
 use super::Fetcher;
 use super::asked::Asked;
 use super::fetch_set::FetchSet;
-use crate::partition::FetchFrom;
+use crate::partition::{FetchFrom, FetchedChunk};
 use crate::passing::code_passes;
-use crate::positions::truncation;
+
+/// The frame of an answer, to which the fetched batches refer.
+pub(super) struct Frame<'a> {
+    /// Bytes of the answer.
+    body: &'a Bytes,
+    /// Number of bytes that the request allowed.
+    max_bytes: usize,
+    /// The memory of the frame. `None` until a batch refers to it. All batches share it.
+    pinned: Option<Arc<Pinned>>,
+}
+
+impl<'a> Frame<'a> {
+    /// Returns the frame of an answer to a request that allowed `max_bytes`.
+    pub(super) fn new(body: &'a Bytes, max_bytes: usize) -> Self {
+        Self {
+            body,
+            max_bytes,
+            pinned: None,
+        }
+    }
+
+    /// Returns the memory of the frame. Counts it in the budget with the first call.
+    fn pin(&mut self, budget: &Arc<Budget>) -> Arc<Pinned> {
+        let size = self.body.len();
+        Arc::clone(self.pinned.get_or_insert_with(|| budget.pin(size)))
+    }
+}
 
 /// Summary of an answer's records.
 pub(super) struct Taken {
@@ -27,21 +53,18 @@ pub(super) struct Taken {
 }
 
 impl Fetcher {
-    /// Applies each entry of the answer to its partition. `max_bytes` is the size that the request
-    /// allowed.
+    /// Applies each entry of the answer in `frame` to its partition.
     pub(super) fn take(
         &self,
-        body: &Bytes,
+        mut frame: Frame<'_>,
         answer: &FetchResponse<'_>,
         fetch_set: &FetchSet,
-        max_bytes: usize,
         now: Instant,
     ) -> Taken {
-        let mut pinned: Option<Arc<Pinned>> = None;
         let mut hints = Vec::new();
         let mut all = 0;
         let mut last = None;
-        let has_room = body.len() < max_bytes / 2;
+        let has_room = frame.body.len() < frame.max_bytes / 2;
         for entry in &answer.partitions {
             let Some(asked) = fetch_set.find(entry) else {
                 continue;
@@ -80,7 +103,9 @@ impl Fetcher {
                 }
                 // The leader reports that its log was truncated (unclean leader election).
                 let end = Some(diverging.end_offset);
-                truncation::found(&self.core, &asked.partition, asked.wish.turn, end);
+                self.core
+                    .truncations
+                    .found(&asked.partition, asked.wish.turn, end);
                 continue;
             }
             if entry.records.is_empty() && has_room && self.has_more(entry, asked) {
@@ -91,7 +116,7 @@ impl Fetcher {
                     .partition
                     .ask_for_more(asked.wish.turn, asked.entry.max_bytes, most);
             }
-            let bytes = self.records(body, entry, asked, &mut pinned, now);
+            let bytes = self.records(&mut frame, entry, asked, now);
             if bytes > 0 {
                 all += bytes;
                 last = Some(asked.partition.place());
@@ -117,10 +142,9 @@ impl Fetcher {
     /// batches.
     fn records(
         &self,
-        body: &Bytes,
+        frame: &mut Frame<'_>,
         entry: &FetchedPartition<'_>,
         asked: &Asked,
-        pinned: &mut Option<Arc<Pinned>>,
         now: Instant,
     ) -> usize {
         let partition = &asked.partition;
@@ -158,26 +182,26 @@ impl Fetcher {
             }
             return 0;
         };
-        let pinned = pinned.get_or_insert_with(|| self.core.budget.pin(body.len()));
+        let pinned = frame.pin(&self.core.budget);
         let records = entry.records.slice(..extent.whole.min(entry.records.len()));
         let level = self.core.settings.isolation;
         let records = Batches::checked(records, entry.intact);
-        let chunk = Chunk::new(records, entry.aborted.clone(), level, Arc::clone(pinned));
+        let chunk = Chunk::new(records, entry.aborted.clone(), level, pinned);
         let chunk = match self.core.settings.check_crcs {
             true => chunk,
             false => chunk.unchecked(),
         };
-        if partition.fetched(
-            asked.wish.turn,
-            asked.entry.offset,
+        let fetched = FetchedChunk {
+            from: asked.entry.offset,
             chunk,
             next,
-            extent.epoch,
-        ) {
+            epoch: extent.epoch,
+        };
+        if partition.fetched(asked.wish.turn, fetched) {
             self.core.wakes.wake_receivers();
         }
-        self.core.observers().emit(|| Event::Received {
-            group: self.core.settings.group_name(),
+        self.core.reports.emit(|group| Event::Received {
+            group,
             partition: partition.place(),
             records: extent.records,
             bytes: extent.whole,
@@ -197,7 +221,9 @@ impl Fetcher {
         } else {
             tracing::debug!(partition = %place, %code, "a fetch was refused");
         }
-        self.core.tell_fetch_failed(asked.node, Some(place), &error);
+        self.core
+            .reports
+            .fetch_failed(asked.node, Some(place), &error);
         self.core.cluster.note_error(code);
         if !asked.at_leader {
             // Only the leader's refusal counts. A follower may be behind, or its log may begin

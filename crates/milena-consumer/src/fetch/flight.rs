@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use milena_core::{NodeId, Result, TopicPartition};
-use milena_pool::Role;
+use milena_pool::{OwnConnections, Role};
 use milena_protocol::ApiKey;
 use milena_protocol::fetch::{FetchCheck, FetchRequest, Intact, TOPIC_IDS_FROM};
 use parking_lot::Mutex;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::session::Session;
 use super::{Arrived, Landed};
 use crate::core::Core;
+use crate::settings::Settings;
 
 /// A fetch to send.
 pub(super) struct Departing {
@@ -33,7 +34,7 @@ pub(super) struct Departing {
 /// Sends one fetch and awaits its answer.
 pub(super) async fn fly(core: Arc<Core>, mut departing: Departing) -> Landed {
     let started = Instant::now();
-    let answer = ask(&core, &mut departing).await;
+    let answer = ask(&core.connections, &core.settings, &mut departing).await;
     Landed {
         node: departing.node,
         session: departing.session,
@@ -44,9 +45,13 @@ pub(super) async fn fly(core: Arc<Core>, mut departing: Departing) -> Landed {
 }
 
 /// Plans the request by the fetch session, sends it and awaits the answer's bytes.
-async fn ask(core: &Core, departing: &mut Departing) -> Result<Arrived> {
+async fn ask(
+    connections: &OwnConnections,
+    settings: &Settings,
+    departing: &mut Departing,
+) -> Result<Arrived> {
     let node = departing.node;
-    let connection = core.connections.connection(node, Role::Fetch).await?;
+    let connection = connections.connection(node, Role::Fetch).await?;
     let version = connection.versions().negotiate(ApiKey::Fetch)?;
     // A topic whose id is unknown, as with older brokers, can only be fetched by name.
     let version = match departing.session.has_ids() {
@@ -58,21 +63,20 @@ async fn ask(core: &Core, departing: &mut Departing) -> Result<Arrived> {
     let max_wait = departing.max_wait;
     let request = FetchRequest {
         max_wait,
-        min_bytes: core.settings.fetch_min_bytes,
+        min_bytes: settings.fetch_min_bytes,
         max_bytes: u32::try_from(departing.max_bytes).unwrap_or(u32::MAX),
-        isolation: core.settings.isolation,
+        isolation: settings.isolation,
         session: planned.session,
         partitions: &planned.partitions,
         forgotten: &planned.forgotten,
-        rack: match &core.settings.membership.rack {
+        rack: match &settings.membership.rack {
             Some(rack) if departing.names_rack => rack,
             _ => "",
         },
     };
     let limit = connection.request_timeout() + max_wait;
     let body = request.encode(version)?;
-    let check = core
-        .settings
+    let check = settings
         .check_crcs
         .then(|| Arc::new(Mutex::new(FetchCheck::new(version))));
     let answer = match check.clone() {

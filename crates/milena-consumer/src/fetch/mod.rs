@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::assignment::PartitionList;
 use crate::core::Core;
 use crate::partition::{Partition, Want, Wish};
-use crate::positions::truncation;
+use answer::Frame;
 use asked::Asked;
 use flight::{Departing, fly};
 use node::Node;
@@ -39,7 +39,14 @@ use waiting::Waiting;
 /// Fetches until the future is dropped or the cluster handle is closed.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
-    let mut fetcher = Fetcher::new(Arc::clone(&core));
+    let mut fetcher = Fetcher {
+        core: Arc::clone(&core),
+        nodes: HashMap::new(),
+        flying: FuturesUnordered::new(),
+        waiting: Waiting::default(),
+        known: None,
+        copied: None,
+    };
     loop {
         let wake_at = fetcher.start(Instant::now());
         tokio::select! {
@@ -110,17 +117,6 @@ struct Look {
 }
 
 impl Fetcher {
-    fn new(core: Arc<Core>) -> Self {
-        Self {
-            core,
-            nodes: HashMap::new(),
-            flying: FuturesUnordered::new(),
-            waiting: Waiting::default(),
-            known: None,
-            copied: None,
-        }
-    }
-
     /// Sends a fetch to each broker that has none in flight and that there are partitions to ask
     /// for. Returns the latest time of the next call.
     ///
@@ -219,7 +215,7 @@ impl Fetcher {
             let topic = look.metadata.topic(&place.topic);
             let known = topic.and_then(|topic| topic.partition(place.partition));
             if partition.meet_topic(topic.and_then(|topic| topic.id)) {
-                truncation::made_again(&self.core, partition);
+                self.core.truncations.made_again(partition);
             }
             if partition.meet_leader(known.and_then(|known| known.leader_epoch)) {
                 self.core.wakes.lookup.notify_one();
@@ -430,9 +426,9 @@ impl Fetcher {
             let Some(node) = self.nodes.get(&id) else {
                 return Ok(Ok(None));
             };
-            let taken = self.take(body, &answer, &node.fetch_set, max_bytes, now);
-            self.core.observers().emit(|| Event::Fetched {
-                group: self.core.settings.group_name(),
+            let taken = self.take(Frame::new(body, max_bytes), &answer, &node.fetch_set, now);
+            self.core.reports.emit(|group| Event::Fetched {
+                group,
                 node: id,
                 partitions: answer
                     .partitions
@@ -445,6 +441,7 @@ impl Fetcher {
             Ok(Ok(taken.last))
         });
         let core = Arc::clone(&self.core);
+        let backoff = core.cluster.backoff();
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
@@ -460,7 +457,8 @@ impl Fetcher {
                 if again && node.failures == 0 {
                     node.failures = 1;
                 } else {
-                    node.failed(&core, id, &error, now);
+                    node.failed(id, &error, now, backoff);
+                    core.reports.fetch_failed(id, None, &error);
                 }
             }
             Err(error) => {
@@ -470,8 +468,11 @@ impl Fetcher {
                     each.partition.back_to_leader(now);
                 }
                 core.cluster.request_refresh();
-                node.failed(&core, id, &error, now);
-                node.suspect(&core, &error, now);
+                node.failed(id, &error, now, backoff);
+                core.reports.fetch_failed(id, None, &error);
+                if let Some(suspect) = node.suspect(&error, now, backoff) {
+                    suspect.tell(&core.reports, &core.wakes);
+                }
             }
         }
         node.session = session;

@@ -5,15 +5,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_core::{Error, ErrorKind, NodeId, TopicPartition};
+use milena_core::{Backoff, Error, ErrorKind, NodeId, TopicPartition};
 use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::fetch_set::FetchSet;
 use super::session::Session;
 use super::waiting::{Key, key};
-use crate::core::Core;
 use crate::partition::Partition;
+use crate::reports::Reports;
+use crate::wakes::Wakes;
 
 /// A broker that is fetched from. Written by the fetch task only.
 pub(super) struct Node {
@@ -207,7 +208,7 @@ impl Node {
 
     /// Records a fetch that failed as a whole. Logs it once, notes it with each partition, and does
     /// not ask the broker for a while.
-    pub(super) fn failed(&mut self, core: &Core, id: NodeId, error: &Error, now: Instant) {
+    pub(super) fn failed(&mut self, id: NodeId, error: &Error, now: Instant, backoff: Backoff) {
         let (mut first, mut partitions) = (false, 0);
         for each in self.asked() {
             first |= each.partition.troubled_with_broker(now, error);
@@ -218,8 +219,7 @@ impl Node {
         } else {
             tracing::debug!(node = %id, %error, "a fetch failed again");
         }
-        core.tell_fetch_failed(id, None, error);
-        self.quiet_until = Some(now + core.cluster.backoff().delay(self.failures));
+        self.quiet_until = Some(now + backoff.delay(self.failures));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -227,11 +227,16 @@ impl Node {
     // shows which partition caused it.
 
     /// Counts answers that cannot be decoded. After several in a row, the partitions are asked for
-    /// one by one. The partition that still fails alone is reported, and no longer blocks the
+    /// one by one. Returns the partition that still fails alone, and no longer blocks the
     /// others.
-    pub(super) fn suspect(&mut self, core: &Core, error: &Error, now: Instant) {
+    pub(super) fn suspect(
+        &mut self,
+        error: &Error,
+        now: Instant,
+        backoff: Backoff,
+    ) -> Option<Suspect> {
         if error.kind() != ErrorKind::Decode {
-            return;
+            return None;
         }
         let Some(alone) = self.asked_alone() else {
             self.unreadable = self.unreadable.saturating_add(1);
@@ -240,23 +245,23 @@ impl Node {
                 let places: Vec<_> = places.collect();
                 self.suspects.extend(places);
             }
-            return;
+            return None;
         };
         let place = alone.place();
         self.suspects.remove(place);
-        let backoff = core.cluster.backoff();
         let delay = |failures| backoff.delay(failures);
         if alone.ask_alone(now, delay) < UNREADABLE {
-            return;
+            return None;
         }
-        if let Some(asked) = self.fetch_set.get(place) {
-            let what = "the answers to fetches of the partition cannot be decoded";
-            let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
-            let told = told.at(place).offset(asked.entry.offset);
-            core.tell_fetch_failed(asked.node, Some(place), &told);
-            alone.fail(asked.wish.turn, told);
-            core.wakes.wake_receivers();
-        }
+        let asked = self.fetch_set.get(place)?;
+        let what = "the answers to fetches of the partition cannot be decoded";
+        let told = Error::new(ErrorKind::Decode, what).with_source(error.clone());
+        Some(Suspect {
+            node: asked.node,
+            turn: asked.wish.turn,
+            error: told.at(place).offset(asked.entry.offset),
+            partition: alone,
+        })
     }
 
     /// Adds the partitions to `left` that must not share a request with the others, or all others.
@@ -288,6 +293,27 @@ impl Node {
     fn leave_all_but(&self, place: &TopicPartition, left: &mut BTreeSet<TopicPartition>) {
         let all = self.fetch_set.iter().map(|asked| asked.partition.place());
         left.extend(all.filter(|other| *other != place).cloned());
+    }
+}
+
+/// A partition whose answers cannot be decoded.
+pub(super) struct Suspect {
+    /// Broker that was asked.
+    node: NodeId,
+    /// The partition.
+    partition: Arc<Partition>,
+    /// The partition's `turn` when it was asked about.
+    turn: u64,
+    /// Error for its reader.
+    error: Error,
+}
+
+impl Suspect {
+    /// Passes the error to the observers and to the partition's reader.
+    pub(super) fn tell(self, reports: &Reports, wakes: &Wakes) {
+        reports.fetch_failed(self.node, Some(self.partition.place()), &self.error);
+        self.partition.fail(self.turn, self.error);
+        wakes.wake_receivers();
     }
 }
 

@@ -19,7 +19,9 @@ use super::requests::{millis, text};
 use crate::core::Core;
 use crate::group::classic_heartbeat::{Awake, Silence};
 use crate::group::member::{MembershipStamp, Pulse};
+use crate::group::standing::Standing;
 use crate::group::subscription::Subscription;
+use crate::group::verdict_watch::VerdictWatch;
 use crate::passing::passes;
 
 /// Partition numbers by topic id.
@@ -100,7 +102,7 @@ impl Beats {
         owned: watch::Receiver<Owned>,
     ) -> Self {
         Self {
-            awake: Awake::new(&core),
+            awake: Awake::new(&core.settings),
             silence: Silence::default(),
             held_since: None,
             interval: core.settings.heartbeat_interval,
@@ -134,7 +136,7 @@ impl Beats {
                 () = sleep_until(next) => {}
                 Ok(()) = self.owned.changed(), if calm || waits => {}
                 Ok(()) = subscription.changed(), if calm => {}
-                word = word(&core) => match word {
+                word = word(&core.membership, &core.verdict) => match word {
                     Pulse::Fail(error) => return self.fail(error),
                     _ => self.lose(),
                 },
@@ -149,7 +151,7 @@ impl Beats {
                 next = self.rests_until;
                 continue;
             }
-            if self.awake.stood_still(&core, self.interval) && self.epoch > 0 {
+            if self.awake.stood_still(&core.settings, self.interval) && self.epoch > 0 {
                 self.lose();
                 continue;
             }
@@ -159,8 +161,8 @@ impl Beats {
                 self.owned.borrow().places.clone(),
             );
             let answer = self.beat(&said).await;
-            core.observers().emit(|| Event::Heartbeat {
-                group: core.settings.group_name(),
+            core.reports.emit(|group| Event::Heartbeat {
+                group,
                 elapsed: started.elapsed(),
                 error: answer.as_ref().err(),
             });
@@ -176,8 +178,8 @@ impl Beats {
                     }
                 },
                 Err(error) if passes(&error) => {
-                    self.silence.goes_on(&core, &error);
-                    core.relocate();
+                    self.silence.goes_on(&core.settings, &error);
+                    core.coordinator.forget();
                     self.again()
                 }
                 Err(error) => return self.fail(error),
@@ -189,7 +191,7 @@ impl Beats {
     async fn beat(&self, said: &Said) -> Result<ConsumerGroupHeartbeatResponse> {
         let limit = self.core.settings.session_timeout / 3;
         let asking = async {
-            let connection = self.core.coordinator(Role::Heartbeat).await?;
+            let connection = self.core.coordinator.connection(Role::Heartbeat).await?;
             let version = connection
                 .versions()
                 .negotiate(ApiKey::ConsumerGroupHeartbeat)?;
@@ -246,7 +248,7 @@ impl Beats {
     ) -> Instant {
         self.patterned |= said.0.pattern.is_some();
         self.sent = Some(said);
-        self.silence.over(&self.core);
+        self.silence.over(&self.core.settings);
         self.held_since = None;
         self.failures = 0;
         if self.epoch == 0 && answer.member_epoch > 0 {
@@ -287,7 +289,7 @@ impl Beats {
                 self.lose();
                 return Ok(self.again());
             }
-            Refusal::Relocate => self.core.relocate(),
+            Refusal::Relocate => self.core.coordinator.forget(),
             Refusal::Later => {}
             Refusal::Held(error) => {
                 // A static member that crashed releases its instance id when its session ends. An
@@ -348,11 +350,11 @@ impl Beats {
 }
 
 /// Waits for a verdict that ends this membership. The answer to a commit may bring one.
-async fn word(core: &Core) -> Pulse {
+async fn word(membership: &Standing, verdict: &VerdictWatch) -> Pulse {
     let ends = |of: &MembershipStamp, pulse: &Pulse| {
-        pulse.is_end() && core.membership.borrow().as_ref() == Some(of)
+        pulse.is_end() && membership.borrow().as_ref() == Some(of)
     };
-    core.verdict.next(ends).await
+    verdict.next(ends).await
 }
 
 /// Converts owned partitions for the request. Topics without partitions are left out.

@@ -9,15 +9,19 @@ use milena_pool::Role;
 use milena_protocol::messages::DescribeGroupsRequest;
 
 use super::requests::text;
-use crate::core::Core;
+use crate::coordinator::Coordinator;
 
 /// Adds to an inconsistent-protocol refusal what the group's members agree on.
-pub(super) async fn explain(core: &Core, assignors: &[Arc<dyn Assignor>], error: Error) -> Error {
+pub(super) async fn explain(
+    coordinator: &Coordinator,
+    assignors: &[Arc<dyn Assignor>],
+    error: Error,
+) -> Error {
     if error.code() != Some(ErrorCode::INCONSISTENT_GROUP_PROTOCOL) {
         return error;
     }
     let ours: Vec<_> = assignors.iter().map(|a| a.name()).collect();
-    let theirs = match describe(core).await {
+    let theirs = match describe(coordinator).await {
         Ok(group) if !group.protocol_data.is_empty() => {
             format!(
                 "the group's members agree on `{}`",
@@ -44,11 +48,11 @@ pub(super) async fn explain(core: &Core, assignors: &[Arc<dyn Assignor>], error:
 
 /// Asks the coordinator to describe the group. Only classic groups can be described.
 pub(super) async fn describe(
-    core: &Core,
+    coordinator: &Coordinator,
 ) -> milena_core::Result<milena_protocol::messages::describe_groups_response::DescribedGroup> {
     let request =
-        DescribeGroupsRequest::default().with_groups(vec![text(core.settings.group_name()).into()]);
-    let connection = core.coordinator(Role::Heartbeat).await?;
+        DescribeGroupsRequest::default().with_groups(vec![text(coordinator.group_name()).into()]);
+    let connection = coordinator.connection(Role::Heartbeat).await?;
     let answer = connection.call(&request).await?;
     let group = answer.groups.into_iter().next().ok_or_else(|| {
         Error::new(ErrorKind::Decode, "the answer leaves out the group").api("DescribeGroups")

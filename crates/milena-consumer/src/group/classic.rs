@@ -16,10 +16,12 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clash::explain;
 use super::classic_heartbeat;
-use super::handover;
+use super::handover::Handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::group::member::{ClassicMember, MembershipStamp, NextJoin, Pulse};
+use crate::group::standing::Standing;
+use crate::group::verdict_watch::VerdictWatch;
 use crate::partition::Partition;
 use crate::passing::passes;
 
@@ -137,7 +139,7 @@ impl ClassicTask {
                     let given = self.give_back(&core.assignment.partitions()).await;
                     core.membership.send_replace(None);
                     self.note_id();
-                    leave(&core).await;
+                    leave(&core.coordinator, &core.group, &core.settings).await;
                     return given;
                 }
             }
@@ -177,7 +179,7 @@ impl ClassicTask {
                     }
                     Err(error) => return Err(error),
                 },
-                never = lose_when_gone(&core) => match never {},
+                never = lose_when_gone(Handover::of(&core), &core.membership, &core.verdict) => match never {},
             };
             // The refusal ended the membership, or there was none. Other members may own the
             // partitions that this one kept.
@@ -187,8 +189,10 @@ impl ClassicTask {
             match next {
                 NextJoin::Again => continue,
                 NextJoin::Later => {}
-                NextJoin::Relocate => core.relocate(),
-                NextJoin::Fail(error) => return Err(explain(&core, &self.assignors, error).await),
+                NextJoin::Relocate => core.coordinator.forget(),
+                NextJoin::Fail(error) => {
+                    return Err(explain(&core.coordinator, &self.assignors, error).await);
+                }
             }
             sleep(core.cluster.backoff().delay(attempt)).await;
             attempt += 1;
@@ -221,9 +225,10 @@ impl ClassicTask {
         let added = assignment.iter().filter(|place| !kept.contains(place));
         let membership = self.member.membership();
         // A listener may take long. A lost membership must not wait for it.
+        let handover = Handover::of(&core);
         let lost = tokio::select! {
-            () = handover::take(&core, added.cloned().collect()) => None,
-            word = loss(&core, membership.as_ref()) => Some(word),
+            () = handover.take(added.cloned().collect()) => None,
+            word = loss(&core.verdict, membership.as_ref()) => Some(word),
         };
         match lost {
             None => Ok(again),
@@ -311,8 +316,8 @@ impl ClassicTask {
             if count > before {
                 more = true;
                 let first = PartitionNumber::new(u32::try_from(before).unwrap_or(u32::MAX));
-                self.core.observers().emit(|| Event::PartitionsAdded {
-                    group: self.core.settings.group_name(),
+                self.core.reports.emit(|group| Event::PartitionsAdded {
+                    group,
                     topic,
                     first,
                     count,
@@ -333,8 +338,8 @@ impl ClassicTask {
     async fn give_back(&mut self, partitions: &[Arc<Partition>]) -> Result<()> {
         let core = Arc::clone(&self.core);
         let membership = self.member.membership();
-        let loss = loss(&core, membership.as_ref());
-        match handover::give_back(&core, partitions, loss).await {
+        let loss = loss(&core.verdict, membership.as_ref());
+        match Handover::of(&core).give_back(partitions, loss).await {
             None => Ok(()),
             Some(Pulse::Fail(error)) => Err(error),
             Some(word) => {
@@ -356,7 +361,7 @@ impl ClassicTask {
             };
             self.lost = true;
         }
-        handover::lose(&self.core, &self.core.assignment.partitions()).await;
+        Handover::of(&self.core).lose_all().await;
         self.core.membership.send_replace(None);
         // Discard the verdict on the lost membership. The next membership may have the same
         // generation, and the verdict would then be taken for its own.
@@ -389,7 +394,7 @@ impl News {
 }
 
 /// Waits until this membership is known to be lost. A rebalance does not count.
-async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
+async fn loss(verdict: &VerdictWatch, membership: Option<&MembershipStamp>) -> Pulse {
     let lost = |of: &MembershipStamp, pulse: &Pulse| {
         let gone = matches!(
             pulse,
@@ -397,7 +402,7 @@ async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
         );
         gone && Some(of) == membership
     };
-    core.verdict.next(lost).await
+    verdict.next(lost).await
 }
 
 /// Releases all partitions if the coordinator forgets this member during a join. Never returns,
@@ -405,12 +410,16 @@ async fn loss(core: &Core, membership: Option<&MembershipStamp>) -> Pulse {
 ///
 /// An old generation is ignored here, as every rebalance makes the generation of the kept
 /// partitions old.
-async fn lose_when_gone(core: &Core) -> Infallible {
-    core.verdict
-        .next(|of, pulse| pulse.is_end() && core.membership.borrow().as_ref() == Some(of))
+async fn lose_when_gone(
+    handover: Handover<'_>,
+    membership: &Standing,
+    verdict: &VerdictWatch,
+) -> Infallible {
+    verdict
+        .next(|of, pulse| pulse.is_end() && membership.borrow().as_ref() == Some(of))
         .await;
-    handover::lose(core, &core.assignment.partitions()).await;
-    core.membership.send_replace(None);
+    handover.lose_all().await;
+    membership.send_replace(None);
     // The join is still waiting for its answer, which says what to do next.
     std::future::pending().await
 }

@@ -10,13 +10,23 @@ use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::HeartbeatRequest;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::coordinator::Coordinator;
 use crate::core::Core;
 use crate::group::member::{MembershipStamp, Pulse, pulse};
+use crate::group::verdict_watch::VerdictWatch;
 use crate::passing::passes;
+use crate::reports::Reports;
+use crate::settings::Settings;
 
 /// Sends heartbeats for each membership, from its start until the next one. Passes the
 /// coordinator's verdicts on.
 pub(crate) async fn run(core: Arc<Core>) {
+    let beats = ClassicBeats {
+        coordinator: &core.coordinator,
+        verdict: &core.verdict,
+        reports: &core.reports,
+        settings: &core.settings,
+    };
     let mut memberships = core.membership.subscribe();
     loop {
         let current = match memberships.wait_for(Option::is_some).await {
@@ -26,61 +36,107 @@ pub(crate) async fn run(core: Arc<Core>) {
         let Some(current) = current else { continue };
         let mut other = core.membership.subscribe();
         tokio::select! {
-            () = beat(&core, &current) => {}
+            () = beats.beat(&current) => {}
             _ = other.wait_for(|now| now.as_ref() != Some(&current)) => {}
         }
     }
 }
 
-/// Sends heartbeats for one membership until the future is dropped.
-async fn beat(core: &Core, membership: &MembershipStamp) {
-    let interval = core.settings.heartbeat_interval;
-    let mut awake = Awake::new(core);
-    let mut silence = Silence::default();
-    let mut next = Instant::now() + interval;
-    let mut failures = 0;
-    loop {
-        sleep_until(next).await;
-        if awake.stood_still(core, interval) {
-            core.verdict
-                .record(membership, Pulse::Lost { forgotten: false });
-            next = Instant::now() + interval;
-            continue;
+/// The parts of a consumer that heartbeats of the classic protocol use.
+struct ClassicBeats<'a> {
+    /// The coordinator to send them to. Forgotten if it does not answer.
+    coordinator: &'a Coordinator,
+    /// The coordinator's verdict on the membership, for the group's task. Written here.
+    verdict: &'a VerdictWatch,
+    /// The reports of each heartbeat.
+    reports: &'a Reports,
+    /// The interval and the session timeout, and the identity of the member.
+    settings: &'a Settings,
+}
+
+impl ClassicBeats<'_> {
+    /// Sends heartbeats for one membership until the future is dropped.
+    async fn beat(&self, membership: &MembershipStamp) {
+        let interval = self.settings.heartbeat_interval;
+        let mut awake = Awake::new(self.settings);
+        let mut silence = Silence::default();
+        let mut next = Instant::now() + interval;
+        let mut failures = 0;
+        loop {
+            sleep_until(next).await;
+            if awake.stood_still(self.settings, interval) {
+                self.verdict
+                    .record(membership, Pulse::Lost { forgotten: false });
+                next = Instant::now() + interval;
+                continue;
+            }
+            let started = Instant::now();
+            let answer = self.once(membership).await;
+            self.reports.emit(|group| Event::Heartbeat {
+                group,
+                elapsed: started.elapsed(),
+                error: answer.as_ref().err(),
+            });
+            let word = match &answer {
+                Ok(()) => Pulse::Alive,
+                Err(error) => match error.code() {
+                    Some(code) => pulse(Some(code)),
+                    None if passes(error) => Pulse::Unsure { relocate: true },
+                    None => Pulse::Fail(error.clone()),
+                },
+            };
+            next = started + interval;
+            match word {
+                Pulse::Alive | Pulse::Rebalance => {
+                    silence.over(self.settings);
+                    failures = 0;
+                }
+                Pulse::Unsure { relocate } => {
+                    if relocate {
+                        self.coordinator.forget();
+                    }
+                    if let Err(error) = &answer {
+                        silence.goes_on(self.settings, error);
+                    }
+                    next =
+                        Instant::now() + self.coordinator.backoff().delay(failures).min(interval);
+                    failures += 1;
+                }
+                Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_) => {}
+            }
+            self.verdict.record(membership, word);
         }
-        let started = Instant::now();
-        let answer = once(core, membership).await;
-        core.observers().emit(|| Event::Heartbeat {
-            group: core.settings.group_name(),
-            elapsed: started.elapsed(),
-            error: answer.as_ref().err(),
-        });
-        let word = match &answer {
-            Ok(()) => Pulse::Alive,
-            Err(error) => match error.code() {
-                Some(code) => pulse(Some(code)),
-                None if passes(error) => Pulse::Unsure { relocate: true },
-                None => Pulse::Fail(error.clone()),
-            },
+    }
+
+    /// Sends one heartbeat and waits for its answer, for at most a third of the session timeout.
+    async fn once(&self, membership: &MembershipStamp) -> Result<()> {
+        // Gives up early, so that a lost heartbeat can be sent again within the session.
+        let limit = self.settings.session_timeout / 3;
+        let asking = async {
+            let connection = self.coordinator.connection(Role::Heartbeat).await?;
+            let limit = limit.min(connection.request_timeout());
+            connection.call_with(&self.request(membership), limit).await
         };
-        next = started + interval;
-        match word {
-            Pulse::Alive | Pulse::Rebalance => {
-                silence.over(core);
-                failures = 0;
-            }
-            Pulse::Unsure { relocate } => {
-                if relocate {
-                    core.relocate();
-                }
-                if let Err(error) = &answer {
-                    silence.goes_on(core, error);
-                }
-                next = Instant::now() + core.cluster.backoff().delay(failures).min(interval);
-                failures += 1;
-            }
-            Pulse::Superseded | Pulse::Lost { .. } | Pulse::Fail(_) => {}
+        let answer = timeout(limit, asking).await.map_err(|_| {
+            let what = "the coordinator did not answer a heartbeat in time";
+            Error::new(milena_core::ErrorKind::Timeout, what).api("Heartbeat")
+        })??;
+        match ErrorCode::from_wire(answer.error_code) {
+            None => Ok(()),
+            Some(code) => Err(Error::broker(code)
+                .api("Heartbeat")
+                .group(self.settings.group_name())),
         }
-        core.verdict.record(membership, word);
+    }
+
+    fn request(&self, membership: &MembershipStamp) -> HeartbeatRequest {
+        let group = StrBytes::from_string(self.settings.group_name().to_owned());
+        let instance = self.settings.instance.as_deref();
+        HeartbeatRequest::default()
+            .with_group_id(group.into())
+            .with_generation_id(membership.generation)
+            .with_member_id(StrBytes::from_string(membership.member.to_string()))
+            .with_group_instance_id(instance.map(|id| StrBytes::from_string(id.to_owned())))
     }
 }
 
@@ -105,23 +161,23 @@ pub(crate) struct Awake {
 }
 
 impl Awake {
-    pub(crate) fn new(core: &Core) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
         Self {
             at: Instant::now(),
-            wall: core.settings.now(),
+            wall: settings.now(),
         }
     }
 
     /// Returns true if a whole session has passed since the last call, by either clock. The task
     /// that sends heartbeats calls it before each one.
-    pub(crate) fn stood_still(&mut self, core: &Core, interval: Duration) -> bool {
-        let now = Self::new(core);
+    pub(crate) fn stood_still(&mut self, settings: &Settings, interval: Duration) -> bool {
+        let now = Self::new(settings);
         let passed = now.at.duration_since(self.at);
         let passed = passed.max(now.wall.since(self.wall));
         *self = now;
-        let still = passed >= core.settings.session_timeout.max(interval * 3);
+        let still = passed >= settings.session_timeout.max(interval * 3);
         if still {
-            let group = core.settings.group_name();
+            let group = settings.group_name();
             tracing::warn!(
                 group,
                 ?passed,
@@ -144,11 +200,11 @@ pub(crate) struct Silence {
 impl Silence {
     /// Notes a heartbeat without a useful answer. Warns once the silence has lasted a heartbeat
     /// interval.
-    pub(crate) fn goes_on(&mut self, core: &Core, error: &Error) {
-        let group = core.settings.group_name();
+    pub(crate) fn goes_on(&mut self, settings: &Settings, error: &Error) {
+        let group = settings.group_name();
         tracing::debug!(group, %error, "a heartbeat got no answer");
         let silent = self.since.get_or_insert_with(Instant::now).elapsed();
-        if !self.told && silent >= core.settings.heartbeat_interval {
+        if !self.told && silent >= settings.heartbeat_interval {
             self.told = true;
             tracing::warn!(
                 group, %error, ?silent,
@@ -158,45 +214,12 @@ impl Silence {
     }
 
     /// Notes that a heartbeat was answered. Logs the end of a silence that was logged.
-    pub(crate) fn over(&mut self, core: &Core) {
+    pub(crate) fn over(&mut self, settings: &Settings) {
         let since = self.since.take();
         if let Some(since) = since.filter(|_| self.told) {
             self.told = false;
-            let (group, silent) = (core.settings.group_name(), since.elapsed());
+            let (group, silent) = (settings.group_name(), since.elapsed());
             tracing::info!(group, ?silent, "the group's coordinator answers again");
         }
     }
-}
-
-/// Sends one heartbeat and waits for its answer, for at most a third of the session timeout.
-async fn once(core: &Core, membership: &MembershipStamp) -> Result<()> {
-    // Gives up early, so that a lost heartbeat can be sent again within the session.
-    let limit = core.settings.session_timeout / 3;
-    let asking = async {
-        let connection = core.coordinator(Role::Heartbeat).await?;
-        let limit = limit.min(connection.request_timeout());
-        connection
-            .call_with(&request(core, membership), limit)
-            .await
-    };
-    let answer = timeout(limit, asking).await.map_err(|_| {
-        let what = "the coordinator did not answer a heartbeat in time";
-        Error::new(milena_core::ErrorKind::Timeout, what).api("Heartbeat")
-    })??;
-    match ErrorCode::from_wire(answer.error_code) {
-        None => Ok(()),
-        Some(code) => Err(Error::broker(code)
-            .api("Heartbeat")
-            .group(core.settings.group_name())),
-    }
-}
-
-fn request(core: &Core, membership: &MembershipStamp) -> HeartbeatRequest {
-    let group = StrBytes::from_string(core.settings.group_name().to_owned());
-    let instance = core.settings.instance.as_deref();
-    HeartbeatRequest::default()
-        .with_group_id(group.into())
-        .with_generation_id(membership.generation)
-        .with_member_id(StrBytes::from_string(membership.member.to_string()))
-        .with_group_instance_id(instance.map(|id| StrBytes::from_string(id.to_owned())))
 }

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::beats::{Beats, CoordinatorNews, Owned, Places};
-use super::handover;
+use super::handover::Handover;
 use super::leave::leave;
 use crate::core::Core;
 use crate::group::member::Pulse;
@@ -52,7 +52,7 @@ pub(super) async fn live(core: &Arc<Core>) -> Result<()> {
     }
     beating.shutdown().await;
     core.membership.send_replace(None);
-    leave(core).await;
+    leave(&core.coordinator, &core.group, &core.settings).await;
     Ok(())
 }
 
@@ -128,7 +128,7 @@ impl ConsumerTask {
         if told.life != self.owned.borrow().life {
             // The membership was lost, so other members may own everything. Let all partitions
             // go, then report the new life, which allows the next join.
-            handover::lose(&core, &core.assignment.partitions()).await;
+            Handover::of(&core).lose_all().await;
             self.held.clear();
             self.owned.send_replace(Owned {
                 life: told.life,
@@ -199,8 +199,9 @@ impl ConsumerTask {
             let life = self.owned.borrow().life;
             // A listener may take long. A lost membership must not wait for it, and the next step
             // releases all partitions.
+            let handover = Handover::of(&self.core);
             tokio::select! {
-                () = handover::take(&self.core, added.into_iter().collect()) => {}
+                () = handover.take(added.into_iter().collect()) => {}
                 _ = told.wait_for(|told| told.life != life || told.failed.is_some()) => {}
             }
         }
@@ -228,7 +229,7 @@ impl ConsumerTask {
             let group = self.core.settings.group_name();
             tracing::warn!(group, %error, "assigned partitions are not read");
             let place = TopicPartition::new(id.to_string(), first);
-            self.core.observers().emit(|| Event::LookupFailed {
+            self.core.reports.emit(|group| Event::LookupFailed {
                 group,
                 partition: &place,
                 error: &error,
@@ -263,7 +264,7 @@ impl ConsumerTask {
                 Err(_) => std::future::pending().await,
             }
         };
-        match handover::give_back(&self.core, &partitions, loss).await {
+        match Handover::of(&self.core).give_back(&partitions, loss).await {
             Some(Pulse::Fail(error)) => Err(error),
             // Only these partitions were released. The next step sees the new life and releases the
             // rest.

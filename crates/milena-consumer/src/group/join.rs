@@ -14,7 +14,7 @@ use milena_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRe
 use tokio::time::Instant;
 
 use super::classic::ClassicTask;
-use super::handover;
+use super::handover::Handover;
 use super::metadata::{MemberSubscription, decode_assignment, encode_subscription};
 use super::requests::{millis, text};
 use crate::group::member::NextJoin;
@@ -24,7 +24,7 @@ impl ClassicTask {
     /// outer error means that a request failed.
     pub(super) async fn join_once(&mut self) -> Result<Result<BTreeSet<TopicPartition>, NextJoin>> {
         let core = std::sync::Arc::clone(&self.core);
-        let connection = core.coordinator(Role::Group).await?;
+        let connection = core.coordinator.connection(Role::Group).await?;
         let parks = core.settings.rebalance_timeout + SLACK;
         let request = self.join_request()?;
         let answer = connection.call_with(&request, parks).await?;
@@ -36,7 +36,7 @@ impl ClassicTask {
         if !self.member.is_next(answer.generation_id) {
             // The generation skipped at least one number. The group rebalanced without this member,
             // so another member may have read the partitions that it kept.
-            handover::lose(&core, &core.assignment.partitions()).await;
+            Handover::of(&core).lose_all().await;
         }
         self.member.joined(&answer.member_id, answer.generation_id);
         self.note_id();

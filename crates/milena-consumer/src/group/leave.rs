@@ -2,7 +2,6 @@
 //! once and not only when its session expires.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use milena_core::{Error, ErrorCode, Result};
@@ -13,27 +12,32 @@ use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, LeaveGroupRequest
 use tokio::time::timeout;
 
 use super::requests::text;
-use crate::core::Core;
+use super::signals::Signals;
+use crate::coordinator::Coordinator;
+use crate::settings::Settings;
 
 /// Leaves the group if [`GroupMembershipOperation`](super::GroupMembershipOperation) asks for it.
 ///
 /// Call it after the partitions were given back or lost, never before. Waits at most [`LEAVE`].
 /// Does nothing if the coordinator does not know this member. An error is logged, because the
 /// session expires anyway.
-pub(super) async fn leave(core: &Core) {
-    let Some(member) = core.group.known_as.lock().take() else {
+pub(super) async fn leave(coordinator: &Coordinator, signals: &Signals, settings: &Settings) {
+    let Some(member) = signals.known_as.lock().take() else {
         return;
     };
-    let is_static = core.settings.instance.is_some();
-    let leaves = core.group.on_close.lock().leaves(is_static);
-    let group = core.settings.group_name();
+    let instance = settings.instance.as_deref();
+    let is_static = instance.is_some();
+    let leaves = signals.on_close.lock().leaves(is_static);
+    let group = coordinator.group_name();
     let leaving = async {
-        match core.group.coordinated.load(Ordering::Acquire) {
-            true if leaves => beat_for_the_last_time(core, &member, LEAVES).await,
+        match signals.is_coordinated() {
+            true if leaves => beat_for_the_last_time(coordinator, instance, &member, LEAVES).await,
             // Epoch -2 tells the coordinator that this static member will come back with the same
             // instance id, so its partitions stay with it until the session ends.
-            true if is_static => beat_for_the_last_time(core, &member, LEAVES_FOR_A_WHILE).await,
-            false if leaves => leave_classic(core, &member).await,
+            true if is_static => {
+                beat_for_the_last_time(coordinator, instance, &member, LEAVES_FOR_A_WHILE).await
+            }
+            false if leaves => leave_classic(coordinator, instance, &member).await,
             _ => Ok(()),
         }
     };
@@ -59,17 +63,20 @@ pub(super) async fn leave(core: &Core) {
 }
 
 /// Sends LeaveGroup for a member of a classic group.
-async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
-    let connection = core.coordinator(Role::Heartbeat).await?;
+async fn leave_classic(
+    coordinator: &Coordinator,
+    instance: Option<&str>,
+    member: &Arc<str>,
+) -> Result<()> {
+    let connection = coordinator.connection(Role::Heartbeat).await?;
     let version = connection.versions().negotiate(ApiKey::LeaveGroup)?;
-    let request =
-        LeaveGroupRequest::default().with_group_id(text(core.settings.group_name()).into());
+    let request = LeaveGroupRequest::default().with_group_id(text(coordinator.group_name()).into());
     let request = if version < LEAVE_MANY_FROM {
         request.with_member_id(text(member))
     } else {
         let identity = MemberIdentity::default()
             .with_member_id(text(member))
-            .with_group_instance_id(core.settings.instance.as_deref().map(text));
+            .with_group_instance_id(instance.map(text));
         request.with_members(vec![identity])
     };
     let answer = connection.call_version(&request, version, LEAVE).await?;
@@ -77,13 +84,18 @@ async fn leave_classic(core: &Core, member: &Arc<str>) -> Result<()> {
 }
 
 /// Sends the heartbeat that announces a leave under the consumer protocol.
-async fn beat_for_the_last_time(core: &Core, member: &Arc<str>, epoch: i32) -> Result<()> {
+async fn beat_for_the_last_time(
+    coordinator: &Coordinator,
+    instance: Option<&str>,
+    member: &Arc<str>,
+    epoch: i32,
+) -> Result<()> {
     let request = ConsumerGroupHeartbeatRequest::default()
-        .with_group_id(text(core.settings.group_name()).into())
+        .with_group_id(text(coordinator.group_name()).into())
         .with_member_id(text(member))
         .with_member_epoch(epoch)
-        .with_instance_id(core.settings.instance.as_deref().map(text));
-    let connection = core.coordinator(Role::Heartbeat).await?;
+        .with_instance_id(instance.map(text));
+    let connection = coordinator.connection(Role::Heartbeat).await?;
     let answer = connection.call_with(&request, LEAVE).await?;
     refused(answer.error_code, "ConsumerGroupHeartbeat")
 }

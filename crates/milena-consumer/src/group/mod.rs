@@ -29,12 +29,15 @@ use std::sync::atomic::Ordering;
 
 use milena_core::{Error, ErrorCode, ErrorKind, Result};
 use milena_lanes::caught;
+use milena_pool::Cluster;
 use tokio::time::sleep;
 
 use crate::core::Core;
 use crate::supervise::GROUP;
+use handover::Handover;
 use leave::leave;
 use protocol::{Chosen, choose};
+use signals::Signals;
 
 pub use listener::RebalanceListener;
 
@@ -45,13 +48,13 @@ pub use listener::RebalanceListener;
 pub(crate) async fn run(core: Arc<Core>) {
     let lived = caught(GROUP, live(&core)).await;
     let Err(error) = lived.flatten() else { return };
-    let error = name_instance(&core, error);
-    handover::lose(&core, &core.assignment.partitions()).await;
+    let error = name_instance(core.settings.instance.as_deref(), error);
+    Handover::of(&core).lose_all().await;
     core.membership.send_replace(None);
     if error.kind() != ErrorKind::Fenced {
         // The coordinator gave this instance id to another consumer. Leaving now would remove that
         // consumer from the group.
-        leave(&core).await;
+        leave(&core.coordinator, &core.group, &core.settings).await;
     }
     core.lifecycle.fail(error);
 }
@@ -64,8 +67,8 @@ async fn live(core: &Arc<Core>) -> Result<()> {
     loop {
         let chosen = tokio::select! {
             chosen = async {
-                topics_exist(core).await?;
-                choose(core).await
+                topics_exist(&core.group, &core.cluster).await?;
+                choose(&core.coordinator, &core.settings.membership).await
             } => chosen?,
             () = core.lifecycle.closing().cancelled() => return Ok(()),
         };
@@ -89,7 +92,7 @@ async fn live(core: &Arc<Core>) -> Result<()> {
         before = Some(chosen);
         let group = core.settings.group_name();
         tracing::info!(group, %error, "the group may use the other protocol: the protocol is chosen again");
-        handover::lose(core, &core.assignment.partitions()).await;
+        Handover::of(core).lose_all().await;
         core.membership.send_replace(None);
         *core.group.known_as.lock() = None;
         attempt += 1;
@@ -102,8 +105,8 @@ async fn live(core: &Arc<Core>) -> Result<()> {
 
 /// Adds the value of `group.instance.id` to a fencing error, so that the user can find the other
 /// consumer.
-fn name_instance(core: &Core, error: Error) -> Error {
-    match &core.settings.instance {
+fn name_instance(instance: Option<&str>, error: Error) -> Error {
+    match instance {
         Some(instance) if error.kind() == ErrorKind::Fenced => {
             let what = format!("{}: `{instance}`", error.message());
             Error::new(ErrorKind::Fenced, what)
@@ -132,14 +135,14 @@ fn is_of_the_other_kind(error: &Error) -> bool {
 
 /// Checks before the member joins that the subscribed topics exist. Returns an error that names the
 /// first missing topic.
-async fn topics_exist(core: &Core) -> Result<()> {
-    let wanted = core.group.subscription.borrow().clone();
+async fn topics_exist(signals: &Signals, cluster: &Cluster) -> Result<()> {
+    let wanted = signals.subscription.borrow().clone();
     if wanted.pattern.is_some() {
-        core.group.follow(&core.cluster, &wanted);
-        core.cluster.refresh().await?;
+        signals.follow(cluster, &wanted);
+        cluster.refresh().await?;
     }
     for topic in &wanted.topics {
-        core.cluster.topic(topic).await?;
+        cluster.topic(topic).await?;
     }
     Ok(())
 }

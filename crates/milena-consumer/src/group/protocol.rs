@@ -7,7 +7,8 @@ use milena_protocol::ApiKey;
 use tokio::time::sleep;
 
 use super::clash::describe;
-use crate::core::Core;
+use crate::coordinator::Coordinator;
+use crate::group::settings::GroupSettings;
 use crate::passing::passes;
 
 /// The protocol that a member uses.
@@ -21,8 +22,7 @@ pub(super) enum Chosen {
 ///
 /// # Errors
 /// A refusal by the coordinator that does not go away by waiting.
-pub(super) async fn choose(core: &Core) -> Result<Chosen> {
-    let settings = &core.settings.membership;
+pub(super) async fn choose(coordinator: &Coordinator, settings: &GroupSettings) -> Result<Chosen> {
     match settings.protocol {
         GroupProtocol::Consumer => return Ok(Chosen::Consumer),
         GroupProtocol::Classic => return Ok(Chosen::Classic),
@@ -31,23 +31,23 @@ pub(super) async fn choose(core: &Core) -> Result<Chosen> {
     }
     let mut attempt = 0;
     loop {
-        let error = match ask(core).await {
+        let error = match ask(coordinator).await {
             Ok(chosen) => return Ok(chosen),
             Err(error) => error,
         };
         if !passes(&error) {
             return Err(error);
         }
-        tracing::debug!(group = core.settings.group_name(), %error, "the coordinator did not say which protocol the group uses; it is asked again");
-        core.relocate();
-        sleep(core.cluster.backoff().delay(attempt)).await;
+        tracing::debug!(group = coordinator.group_name(), %error, "the coordinator did not say which protocol the group uses; it is asked again");
+        coordinator.forget();
+        sleep(coordinator.backoff().delay(attempt)).await;
         attempt += 1;
     }
 }
 
 /// Asks the coordinator if the consumer protocol is available and if the group has classic members.
-async fn ask(core: &Core) -> Result<Chosen> {
-    let connection = core.coordinator(Role::Heartbeat).await?;
+async fn ask(coordinator: &Coordinator) -> Result<Chosen> {
+    let connection = coordinator.connection(Role::Heartbeat).await?;
     let versions = connection.versions();
     let finalised = versions
         .finalized("group.version")
@@ -55,7 +55,7 @@ async fn ask(core: &Core) -> Result<Chosen> {
     if !finalised || !versions.supports(ApiKey::ConsumerGroupHeartbeat) {
         return Ok(Chosen::Classic);
     }
-    match describe(core).await {
+    match describe(coordinator).await {
         Ok(group) if matches!(group.group_state.as_str(), "Dead" | "Empty" | "") => {
             Ok(Chosen::Consumer)
         }

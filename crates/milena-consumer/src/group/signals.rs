@@ -2,7 +2,7 @@
 //! with the other tasks.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use milena_core::GroupMembershipOperation;
 use milena_pool::{AllTopics, Cluster};
@@ -54,6 +54,12 @@ impl Signals {
         }
         drop(held);
         cluster.want_topics(subscription.topics.iter().cloned());
+    }
+
+    /// Returns true under the consumer protocol (KIP-848), where the coordinator assigns and checks
+    /// member id and epoch of a request.
+    pub(crate) fn is_coordinated(&self) -> bool {
+        self.coordinated.load(Ordering::Acquire)
     }
 
     /// Asks for a rebalance and records its reason.

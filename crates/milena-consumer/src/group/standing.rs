@@ -53,6 +53,12 @@ impl Standing {
         self.membership.borrow()
     }
 
+    /// Returns the generation or the member epoch. -1 outside the group.
+    pub(crate) fn generation(&self) -> i32 {
+        let membership = self.membership.borrow();
+        membership.as_ref().map_or(-1, |m| m.generation)
+    }
+
     /// Replaces the membership. Returns the former one.
     pub(crate) fn send_replace(
         &self,

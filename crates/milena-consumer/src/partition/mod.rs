@@ -27,15 +27,15 @@ pub(crate) use cursor::FetchFrom;
 pub(crate) use figures::{Figures, Oldest};
 pub(crate) use inbox::Given;
 pub(crate) use lookup::PartitionLookup;
-pub(crate) use progress::Delivery;
+pub(crate) use progress::{Delivery, DueRecord};
 pub(crate) use reading::Reading;
-pub(crate) use state::{Cut, Want, Wish};
+pub(crate) use state::{Cut, FetchedChunk, Want, Wish};
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use milena_core::{Error, LeaderEpoch, NodeId, Offset, Reason, Timestamp, TopicPartition};
-use milena_fetch::{Bad, Budget, Chunk, Closed, Openable, Pinned};
+use milena_core::{Error, LeaderEpoch, NodeId, Offset, Reason, TopicPartition};
+use milena_fetch::{Bad, Budget, Closed, Openable, Pinned};
 use milena_lanes::{Dispatch, Pause, PauseHolder, Ticket};
 use milena_protocol::batch::Records;
 use parking_lot::Mutex;
@@ -261,18 +261,11 @@ impl Partition {
         self.state.lock().backoffs.quiet_until()
     }
 
-    /// Takes the batches that a fetch at `from` returned, up to `next`. Returns false if a seek, a
-    /// reset or a revocation came first.
-    pub(crate) fn fetched(
-        &self,
-        turn: u64,
-        from: Offset,
-        chunk: Chunk,
-        next: Offset,
-        epoch: Option<LeaderEpoch>,
-    ) -> bool {
+    /// Takes the batches that a fetch returned. Returns false if a seek, a reset or a revocation
+    /// came first.
+    pub(crate) fn fetched(&self, turn: u64, fetched: FetchedChunk) -> bool {
         let mut state = self.state.lock();
-        let taken = !self.is_fenced() && state.fetched(turn, from, chunk, next, epoch);
+        let taken = !self.is_fenced() && state.fetched(turn, fetched);
         drop(state);
         if taken {
             self.tell_readable();
@@ -396,22 +389,12 @@ impl Partition {
     // Delivering.
 
     /// Notes that a handler is about to get the record.
-    pub(crate) fn deliver(
-        &self,
-        turn: u64,
-        offset: Offset,
-        epoch: Option<LeaderEpoch>,
-        timestamp: Option<Timestamp>,
-        since: Instant,
-        window: usize,
-    ) -> Delivery {
+    pub(crate) fn deliver(&self, turn: u64, record: DueRecord, window: usize) -> Delivery {
         let mut state = self.state.lock();
         if state.cursor.turn() != turn || self.is_stopping() {
             return Delivery::Over;
         }
-        let ticket = state
-            .progress
-            .deliver(offset, epoch, timestamp, since, window);
+        let ticket = state.progress.deliver(record, window);
         ticket.map_or(Delivery::Full, Delivery::Ticket)
     }
 

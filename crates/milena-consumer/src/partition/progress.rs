@@ -19,6 +19,19 @@ pub(crate) enum Delivery {
     Over,
 }
 
+/// A record that a handler is about to get.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DueRecord {
+    /// The offset of the record.
+    pub(crate) offset: Offset,
+    /// The leader epoch of its batch. `None` if the batch has none.
+    pub(crate) epoch: Option<LeaderEpoch>,
+    /// The record's timestamp. `None` if it has none.
+    pub(crate) timestamp: Option<Timestamp>,
+    /// The time of the delivery.
+    pub(crate) since: Instant,
+}
+
 /// A delivered record.
 #[derive(Debug)]
 pub(super) struct Delivered {
@@ -167,26 +180,19 @@ impl Progress {
     /// Notes that a handler is about to get the record. `None` if `window` records are delivered
     /// from the oldest unsettled one on.
     #[inline]
-    pub(super) fn deliver(
-        &mut self,
-        offset: Offset,
-        epoch: Option<LeaderEpoch>,
-        timestamp: Option<Timestamp>,
-        since: Instant,
-        window: usize,
-    ) -> Option<Ticket> {
+    pub(super) fn deliver(&mut self, record: DueRecord, window: usize) -> Option<Ticket> {
         if self.tracker.window() >= window {
             self.room_below = Some(window - window / 4);
             return None;
         }
-        self.epochs.note(offset, epoch);
-        self.moved = since;
+        self.epochs.note(record.offset, record.epoch);
+        self.moved = record.since;
         self.oldest.push_back(Delivered {
-            offset,
-            since,
-            timestamp,
+            offset: record.offset,
+            since: record.since,
+            timestamp: record.timestamp,
         });
-        Some(self.tracker.deliver(offset))
+        Some(self.tracker.deliver(record.offset))
     }
 
     /// Settles a record. `None` if the settlement comes too late to count.
@@ -218,7 +224,13 @@ mod tests {
     use super::*;
 
     fn deliver(progress: &mut Progress, offset: u32, window: usize) -> Option<Ticket> {
-        progress.deliver(offset.into(), None, None, Instant::now(), window)
+        let record = DueRecord {
+            offset: offset.into(),
+            epoch: None,
+            timestamp: None,
+            since: Instant::now(),
+        };
+        progress.deliver(record, window)
     }
 
     #[test]

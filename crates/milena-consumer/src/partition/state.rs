@@ -44,6 +44,19 @@ pub(crate) enum Want {
     Nothing,
 }
 
+/// The batches that a fetch returned for a partition.
+#[derive(Debug)]
+pub(crate) struct FetchedChunk {
+    /// The offset that was fetched from.
+    pub(crate) from: Offset,
+    /// The batches.
+    pub(crate) chunk: Chunk,
+    /// The offset behind them, to fetch from next.
+    pub(crate) next: Offset,
+    /// The leader epoch of the last batch. `None` if it has none.
+    pub(crate) epoch: Option<LeaderEpoch>,
+}
+
 /// The effect of a truncated log on a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
@@ -259,17 +272,16 @@ impl PartitionState {
         })
     }
 
-    /// Takes the batches that a fetch at `from` returned, up to `next`. Returns false if a seek, a
-    /// reset or a check of the position came first. Two answers for the same offset, from an old
+    /// Takes the batches that a fetch returned. Returns false if a seek, a reset or a check of the
+    /// position came first. Two answers for the same offset, from an old
     /// and a new leader, count once.
-    pub(super) fn fetched(
-        &mut self,
-        turn: u64,
-        from: Offset,
-        chunk: Chunk,
-        next: Offset,
-        epoch: Option<LeaderEpoch>,
-    ) -> bool {
+    pub(super) fn fetched(&mut self, turn: u64, fetched: FetchedChunk) -> bool {
+        let FetchedChunk {
+            from,
+            chunk,
+            next,
+            epoch,
+        } = fetched;
         if !self.cursor.is_at(turn, from) {
             return false;
         }

@@ -19,21 +19,35 @@ use milena_core::{
     TopicPartition,
 };
 use milena_lanes::End;
+use milena_pool::Cluster;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::commit::committed::{self, Found, is_about_the_member, is_coordinated};
+use crate::commit::committed::{CommittedOffsets, Found, is_about_the_member};
 use crate::core::Core;
+use crate::group::subscription::Subscription;
 use crate::partition::{Committing, FetchFrom, Partition, PartitionLookup};
 use crate::passing::passes;
-use query::{EpochEnd, Listed};
+use crate::settings::Settings;
+use baseline::Baseline;
+use query::{EpochEnd, Listed, LogQueries};
 
 /// Looks up positions as partitions need them, until the future is dropped.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
     let mut subscription = core.group.subscription.subscribe();
-    let mut lookups = Lookups::new(Arc::clone(&core));
-    let mut noting = Box::pin(note_baseline(Arc::clone(&core)));
-    let mut noted = false;
+    let note = || note_baseline(&core.cluster, &core.group.subscription, &core.baseline);
+    let mut lookups = Lookups {
+        core: Arc::clone(&core),
+        flying: FuturesUnordered::new(),
+        busy: HashSet::new(),
+        quiet: HashMap::new(),
+    };
+    // Without a group there is no subscription whose partitions could be noted.
+    let has_none = core.settings.group.is_none();
+    let mut noting = Box::pin(note());
+    let mut noted = has_none;
     loop {
         let wake_at = lookups.start(Instant::now());
         tokio::select! {
@@ -47,8 +61,8 @@ pub(crate) async fn run(core: Arc<Core>) {
             () = sleep_until(wake_at) => {}
             () = &mut noting, if !noted => noted = true,
             Ok(()) = subscription.changed() => {
-                noting = Box::pin(note_baseline(Arc::clone(&core)));
-                noted = false;
+                noting = Box::pin(note());
+                noted = has_none;
             }
             // A partition without a leader may have one now.
             gone = changed.changed() => if gone.is_err() {
@@ -129,15 +143,6 @@ struct Lookups {
 }
 
 impl Lookups {
-    fn new(core: Arc<Core>) -> Self {
-        Self {
-            core,
-            flying: FuturesUnordered::new(),
-            busy: HashSet::new(),
-            quiet: HashMap::new(),
-        }
-    }
-
     /// Sends all questions that can be sent now. Returns the latest time for the next call.
     fn start(&mut self, now: Instant) -> Instant {
         let mut wake_at = now + IDLE;
@@ -200,7 +205,7 @@ impl Lookups {
                 continue;
             }
             if whom == Whom::Coordinator
-                && is_coordinated(&self.core)
+                && self.core.group.is_coordinated()
                 && self.core.membership.borrow().is_none()
             {
                 // This consumer is not a member now. The next membership brings an assignment of
@@ -212,7 +217,14 @@ impl Lookups {
             let core = Arc::clone(&self.core);
             self.flying.push(Box::pin(async move {
                 let asked_at = Instant::now();
-                let answer = ask(&core, whom, question).await;
+                let answer = ask(
+                    &CommittedOffsets::of(&core),
+                    &core.logs,
+                    &core.settings,
+                    whom,
+                    question,
+                )
+                .await;
                 EndedQuestion {
                     whom,
                     asked_at,
@@ -310,7 +322,7 @@ impl Lookups {
         if ordinary || matches!(whom, Whom::Ends(_)) {
             tracing::debug!(?whom, %error, "positions are looked up again");
         } else {
-            core.lookups_failed(asked, &error);
+            core.reports.lookups_failed(asked, &error);
         }
         Ok(None)
     }
@@ -323,7 +335,6 @@ impl Lookups {
         found: &HashMap<TopicPartition, Found>,
         now: Instant,
     ) {
-        let core = &self.core;
         for (partition, turn) in asked {
             let place = partition.place();
             match found.get(place) {
@@ -336,7 +347,7 @@ impl Lookups {
                         Committing::of(partition).note_committed(found.offset);
                     }
                 }
-                Some(Ok(None)) => begin(core, partition, *turn),
+                Some(Ok(None)) => self.begin(partition, *turn),
                 Some(Err(code)) => {
                     let error = Error::broker(*code).api("OffsetFetch").at(place);
                     self.failed(partition, *turn, &error, now);
@@ -362,7 +373,7 @@ impl Lookups {
             let place = partition.place();
             let by_time = matches!(reset, OffsetReset::Timestamp(_) | OffsetReset::Duration(_));
             match found.remove(place) {
-                Some(Ok((Some(offset), _, _))) => begin_at(&self.core, &partition, turn, offset),
+                Some(Ok((Some(offset), _, _))) => self.begin_at(&partition, turn, offset),
                 Some(Ok((None, _, _))) if by_time => {
                     // All records are older. The next record to be written is the first that is
                     // not.
@@ -396,9 +407,9 @@ impl Lookups {
                     PartitionLookup::of(&partition).validated(turn);
                 }
                 Some(Ok(Some((_, end)))) => {
-                    truncation::found(&self.core, &partition, turn, Some(end));
+                    self.core.truncations.found(&partition, turn, Some(end));
                 }
-                Some(Ok(None)) => truncation::found(&self.core, &partition, turn, None),
+                Some(Ok(None)) => self.core.truncations.found(&partition, turn, None),
                 None => self.failed(&partition, turn, &left_out(partition.place()), now),
                 Some(Err(error)) => self.failed(&partition, turn, &error, now),
             }
@@ -409,7 +420,7 @@ impl Lookups {
     /// cannot help, its reader gets the error.
     fn failed(&self, partition: &Arc<Partition>, turn: u64, error: &Error, now: Instant) {
         let core = &self.core;
-        core.lookup_failed(partition, error);
+        core.reports.lookup_failed(partition, error);
         let backoff = core.cluster.backoff();
         PartitionLookup::of(partition).back_off(now, |failures| backoff.delay(failures));
         if passes(error) || is_about_the_member(error) {
@@ -422,6 +433,54 @@ impl Lookups {
         if !(denied && core.assignment.may_leave_out(partition)) {
             partition.fail(turn, error.clone());
             core.wakes.wake_receivers();
+        }
+    }
+
+    /// Returns true if the partition appeared after the consumer subscribed.
+    fn is_new(&self, place: &TopicPartition) -> bool {
+        let subscription = self.core.group.subscription.borrow();
+        self.core.baseline.lock().is_new(&subscription, place)
+    }
+
+    /// Applies `auto.offset.reset` to a partition without a committed offset.
+    fn begin(&self, partition: &Partition, turn: u64) {
+        // `latest` leaves out records from before the consumer subscribed. All records of a
+        // partition that appeared later are newer than that.
+        let reset = match self.core.settings.offset_reset {
+            OffsetReset::Latest if self.is_new(partition.place()) => {
+                tracing::info!(partition = %partition.place(), "the partition is new: it is read from its first record");
+                OffsetReset::Earliest
+            }
+            reset => reset,
+        };
+        if PartitionLookup::of(partition).resolve(turn, FetchFrom::Lookup(reset), None)
+            && reset == OffsetReset::None
+        {
+            let what = "the group has committed no offset for the partition and auto.offset.reset is none: seek, or set it";
+            let (_, turn) = partition.where_to_fetch();
+            partition.fail(
+                turn,
+                Error::new(ErrorKind::State, what).setting("auto.offset.reset"),
+            );
+            self.core.wakes.wake_receivers();
+        }
+    }
+
+    /// Sets the position to an offset that was looked up in the log. Reports a reset, if this was
+    /// one.
+    fn begin_at(&self, partition: &Partition, turn: u64, offset: Offset) {
+        let place = partition.place();
+        let before = PartitionLookup::of(partition).reset_from();
+        if PartitionLookup::of(partition).resolve(turn, FetchFrom::At(offset), None)
+            && let Some(before) = before
+        {
+            tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
+            self.core.reports.emit(|group| Event::OffsetReset {
+                group,
+                partition: place,
+                from: before.to_wire(),
+                to: offset.to_wire(),
+            });
         }
     }
 }
@@ -452,7 +511,13 @@ fn push(
 }
 
 /// Sends a question and waits for its answer.
-async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
+async fn ask(
+    committed: &CommittedOffsets<'_>,
+    logs: &LogQueries,
+    settings: &Settings,
+    whom: Whom,
+    question: Question,
+) -> Reply {
     let node = match whom {
         Whom::Coordinator => None,
         Whom::Offsets(node) | Whom::Epochs(node) | Whom::Ends(node) => Some(node),
@@ -460,16 +525,16 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
     match question {
         Question::Committed(asked) => {
             let places: Vec<_> = asked.iter().map(|(p, _)| p.place().clone()).collect();
-            let answer = committed::committed(core, &places).await;
+            let answer = committed.fetch(&places).await;
             Reply::Committed(asked, answer)
         }
         Question::Offsets(asked) => {
-            let now = core.settings.now();
+            let now = settings.now();
             let questions: Vec<_> = asked
                 .iter()
                 .map(|((partition, _), reset)| (partition.place().clone(), time_of(*reset, now)))
                 .collect();
-            let answer = query::ask_offsets(core, node, &questions).await;
+            let answer = logs.ask_offsets(node, &questions).await;
             Reply::Offsets(asked, answer)
         }
         Question::Epochs(asked) => {
@@ -477,7 +542,7 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
                 .iter()
                 .map(|((partition, _), _, epoch)| (partition.place().clone(), *epoch))
                 .collect();
-            let answer = query::ask_epochs(core, node, &questions).await;
+            let answer = logs.ask_epochs(node, &questions).await;
             Reply::Epochs(asked, answer)
         }
         Question::Ends(asked) => {
@@ -485,84 +550,37 @@ async fn ask(core: &Core, whom: Whom, question: Question) -> Reply {
                 .iter()
                 .map(|(partition, _)| (partition.place().clone(), query::LATEST))
                 .collect();
-            let answer = query::ask_offsets(core, node, &questions).await;
+            let answer = logs.ask_offsets(node, &questions).await;
             Reply::Ends(asked, answer)
         }
     }
 }
 
-/// Notes the partition counts of subscribed topics that are not noted yet. Does nothing without a
-/// group.
-async fn note_baseline(core: Arc<Core>) {
-    if core.settings.group.is_none() {
-        return;
-    }
-    core.baseline.lock().begin();
-    let subscription = core.group.subscription.borrow().clone();
+/// Notes the partition counts of subscribed topics that are not noted yet.
+async fn note_baseline(
+    cluster: &Cluster,
+    subscription: &watch::Sender<Subscription>,
+    baseline: &Mutex<Baseline>,
+) {
+    baseline.lock().begin();
+    let subscription = subscription.borrow().clone();
     // Held to the end of this function, so that the metadata covers all topics until they are
     // noted.
     let all = subscription
         .pattern
         .is_some()
-        .then(|| core.cluster.want_all_topics());
-    if all.is_some() && core.cluster.refresh().await.is_err() {
+        .then(|| cluster.want_all_topics());
+    if all.is_some() && cluster.refresh().await.is_err() {
         // The baseline stays incomplete, so no partition counts as new.
         return;
     }
     for topic in &subscription.topics {
-        if core.cluster.topic(topic).await.is_err() {
+        if cluster.topic(topic).await.is_err() {
             return;
         }
     }
-    let metadata = core.cluster.metadata();
-    core.baseline.lock().note(&subscription, &metadata);
-}
-
-/// Returns true if the partition appeared after the consumer subscribed.
-fn is_new(core: &Core, place: &TopicPartition) -> bool {
-    let subscription = core.group.subscription.borrow();
-    core.baseline.lock().is_new(&subscription, place)
-}
-
-/// Applies `auto.offset.reset` to a partition without a committed offset.
-fn begin(core: &Core, partition: &Partition, turn: u64) {
-    // `latest` leaves out records from before the consumer subscribed. All records of a partition
-    // that appeared later are newer than that.
-    let reset = match core.settings.offset_reset {
-        OffsetReset::Latest if is_new(core, partition.place()) => {
-            tracing::info!(partition = %partition.place(), "the partition is new: it is read from its first record");
-            OffsetReset::Earliest
-        }
-        reset => reset,
-    };
-    if PartitionLookup::of(partition).resolve(turn, FetchFrom::Lookup(reset), None)
-        && reset == OffsetReset::None
-    {
-        let what = "the group has committed no offset for the partition and auto.offset.reset is none: seek, or set it";
-        let (_, turn) = partition.where_to_fetch();
-        partition.fail(
-            turn,
-            Error::new(ErrorKind::State, what).setting("auto.offset.reset"),
-        );
-        core.wakes.wake_receivers();
-    }
-}
-
-/// Sets the position to an offset that was looked up in the log. Reports a reset, if this was one.
-fn begin_at(core: &Core, partition: &Partition, turn: u64, offset: Offset) {
-    let place = partition.place();
-    let before = PartitionLookup::of(partition).reset_from();
-    if PartitionLookup::of(partition).resolve(turn, FetchFrom::At(offset), None)
-        && let Some(before) = before
-    {
-        tracing::warn!(partition = %place, from = %before, to = %offset, "the position was out of range and is reset");
-        core.observers().emit(|| Event::OffsetReset {
-            group: core.settings.group_name(),
-            partition: place,
-            from: before.to_wire(),
-            to: offset.to_wire(),
-        });
-    }
+    let metadata = cluster.metadata();
+    baseline.lock().note(&subscription, &metadata);
 }
 
 fn left_out(place: &TopicPartition) -> Error {

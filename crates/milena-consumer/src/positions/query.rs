@@ -7,7 +7,7 @@ use milena_core::{
     Error, ErrorCode, ErrorKind, IsolationLevel, LeaderEpoch, NodeId, Offset, Result, Timestamp,
     TopicName, TopicPartition,
 };
-use milena_pool::Target;
+use milena_pool::{Cluster, Target};
 use milena_protocol::kafka::protocol::StrBytes;
 use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use milena_protocol::messages::offset_for_leader_epoch_request::{
@@ -16,7 +16,6 @@ use milena_protocol::messages::offset_for_leader_epoch_request::{
 use milena_protocol::messages::{ListOffsetsRequest, OffsetForLeaderEpochRequest};
 use tokio::time::{Instant, sleep};
 
-use crate::core::Core;
 use crate::passing::passes;
 
 /// An offset that was found by time.
@@ -54,53 +53,286 @@ pub(crate) type EpochEnd = Result<Option<(LeaderEpoch, Offset)>>;
 /// A partition and the time to ask for, in wire format. -1 is the end of the log, -2 its start.
 pub(crate) type TimeQuestion = (TopicPartition, i64);
 
-/// Groups questions by the leader of their partition. Also returns the partitions without a leader.
-fn by_leader<Q>(
-    core: &Core,
-    questions: Vec<Q>,
-    place: impl Fn(&Q) -> &TopicPartition,
-) -> (BTreeMap<NodeId, Vec<Q>>, Vec<TopicPartition>) {
-    let metadata = core.cluster.metadata();
-    let mut by_leader: BTreeMap<NodeId, Vec<Q>> = BTreeMap::new();
-    let mut leaderless = Vec::new();
-    for question in questions {
-        match metadata.leader(place(&question)) {
-            Some(leader) => by_leader.entry(leader).or_default().push(question),
-            None => leaderless.push(place(&question).clone()),
+/// Questions of one consumer to the leaders of partitions.
+pub(crate) struct LogQueries {
+    /// The cluster. It knows the leaders and sends the requests.
+    cluster: Cluster,
+    /// The isolation level. It decides which offset counts as the end of a log.
+    isolation: IsolationLevel,
+}
+
+impl LogQueries {
+    /// Returns the questions of a consumer that reads at this isolation level.
+    pub(crate) fn new(cluster: Cluster, isolation: IsolationLevel) -> Self {
+        Self { cluster, isolation }
+    }
+
+    /// Returns the first offset at or after each time.
+    pub(crate) async fn for_times(
+        &self,
+        questions: Vec<TimeQuestion>,
+    ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>> {
+        let found = self.settled(questions).await?.into_iter();
+        let told = found.map(|(place, (offset, timestamp, leader_epoch))| {
+            let found = offset.zip(timestamp);
+            let found = found.map(|(offset, timestamp)| OffsetAndTimestamp {
+                offset,
+                timestamp,
+                leader_epoch,
+            });
+            (place, found)
+        });
+        Ok(told.collect())
+    }
+
+    /// Returns the start and the end of a log.
+    pub(crate) async fn watermarks(&self, place: &TopicPartition) -> Result<Watermarks> {
+        let end = |time| async move {
+            let found = self.settled(vec![(place.clone(), time)]).await?;
+            let told = found.get(place).and_then(|(offset, _, _)| *offset);
+            told.ok_or_else(|| Error::new(ErrorKind::State, "the answer gives no offset").at(place))
+        };
+        let (low, high) = futures_util::future::try_join(end(EARLIEST), end(LATEST)).await?;
+        Ok(Watermarks { low, high })
+    }
+
+    /// Asks for offsets until every partition is answered or the API timeout is over.
+    ///
+    /// # Errors
+    /// The first error that does not pass, or the last one that did once the API timeout is over.
+    pub(crate) async fn settled(
+        &self,
+        questions: Vec<TimeQuestion>,
+    ) -> Result<HashMap<TopicPartition, ListedOffset>> {
+        let topics = questions.iter().map(|(place, _)| place.topic.clone());
+        self.cluster.want_topics(topics);
+        let deadline = Instant::now() + self.cluster.api_timeout();
+        let mut open = questions;
+        let mut found = HashMap::new();
+        let mut attempt = 0;
+        loop {
+            let told = self.list_offsets(open.clone()).await;
+            let mut worst = None;
+            let times: HashMap<_, _> = open.drain(..).collect();
+            for (place, answer) in told {
+                match answer {
+                    Ok(answer) => {
+                        found.insert(place, answer);
+                    }
+                    Err(error) if passes(&error) => {
+                        let time = times.get(&place).copied().unwrap_or(LATEST);
+                        open.push((place, time));
+                        worst = Some(error);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(error) = worst else { return Ok(found) };
+            let wait = self.cluster.backoff().delay(attempt);
+            if Instant::now() + wait >= deadline {
+                return Err(error);
+            }
+            attempt += 1;
+            self.cluster.request_refresh();
+            sleep(wait).await;
         }
     }
-    if !leaderless.is_empty() {
-        let topics = leaderless.iter().map(|place| place.topic.clone());
-        core.cluster.want_topics(topics);
+
+    /// Asks each leader once for offsets. The result has an entry for each partition in
+    /// `questions`.
+    pub(crate) async fn list_offsets(
+        &self,
+        questions: Vec<TimeQuestion>,
+    ) -> HashMap<TopicPartition, Listed> {
+        let left_out = "the answer leaves out a partition whose offsets were asked for";
+        self.ask_leaders(questions, left_out, |leader, questions| async move {
+            let answer = self.ask_offsets(Some(leader), &questions).await;
+            (questions, answer)
+        })
+        .await
     }
-    (by_leader, leaderless)
+
+    /// Asks one broker for offsets. Asks any broker if `leader` is `None`.
+    pub(crate) async fn ask_offsets(
+        &self,
+        leader: Option<NodeId>,
+        questions: &[TimeQuestion],
+    ) -> Result<HashMap<TopicPartition, Listed>> {
+        let mut topics: BTreeMap<&TopicName, Vec<ListOffsetsPartition>> = BTreeMap::new();
+        for (place, time) in questions {
+            let entry = ListOffsetsPartition::default()
+                .with_partition_index(place.partition.to_wire())
+                .with_current_leader_epoch(self.current_epoch(place))
+                .with_timestamp(*time);
+            topics.entry(&place.topic).or_default().push(entry);
+        }
+        let topics = topics.into_iter().map(|(topic, partitions)| {
+            ListOffsetsTopic::default()
+                .with_name(StrBytes::from_string(topic.to_string()).into())
+                .with_partitions(partitions)
+        });
+        let request = ListOffsetsRequest::default()
+            .with_replica_id((-1).into())
+            .with_isolation_level(self.isolation.to_wire())
+            .with_topics(topics.collect());
+        let target = leading(leader, questions);
+        let answer = self.cluster.send(&target, &request).await?;
+        let mut found = HashMap::new();
+        for topic in &answer.topics {
+            for entry in &topic.partitions {
+                let Some(partition) = milena_core::Partition::from_wire(entry.partition_index)
+                else {
+                    continue;
+                };
+                let place = TopicPartition::new(topic.name.as_str(), partition);
+                let told = match ErrorCode::from_wire(entry.error_code) {
+                    None => Ok((
+                        Offset::from_wire(entry.offset),
+                        Timestamp::from_wire(entry.timestamp),
+                        LeaderEpoch::from_wire(entry.leader_epoch),
+                    )),
+                    Some(code) => Err(self.refused(code, "ListOffsets", &place)),
+                };
+                found.insert(place, told);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks one broker where leader epochs ended (KIP-320). Asks any broker if `leader` is `None`.
+    pub(crate) async fn ask_epochs(
+        &self,
+        leader: Option<NodeId>,
+        questions: &[(TopicPartition, LeaderEpoch)],
+    ) -> Result<HashMap<TopicPartition, EpochEnd>> {
+        let mut topics: BTreeMap<&TopicName, Vec<OffsetForLeaderPartition>> = BTreeMap::new();
+        for (place, epoch) in questions {
+            let entry = OffsetForLeaderPartition::default()
+                .with_partition(place.partition.to_wire())
+                .with_current_leader_epoch(self.current_epoch(place))
+                .with_leader_epoch(epoch.to_wire());
+            topics.entry(&place.topic).or_default().push(entry);
+        }
+        let topics = topics.into_iter().map(|(topic, partitions)| {
+            OffsetForLeaderTopic::default()
+                .with_topic(StrBytes::from_string(topic.to_string()).into())
+                .with_partitions(partitions)
+        });
+        let request = OffsetForLeaderEpochRequest::default()
+            .with_replica_id((-1).into())
+            .with_topics(topics.collect());
+        let target = leading(leader, questions);
+        let answer = self.cluster.send(&target, &request).await?;
+        let mut found = HashMap::new();
+        for topic in &answer.topics {
+            for entry in &topic.partitions {
+                let Some(partition) = milena_core::Partition::from_wire(entry.partition) else {
+                    continue;
+                };
+                let place = TopicPartition::new(topic.topic.as_str(), partition);
+                let told = match ErrorCode::from_wire(entry.error_code) {
+                    None => Ok(LeaderEpoch::from_wire(entry.leader_epoch)
+                        .zip(Offset::from_wire(entry.end_offset))),
+                    Some(code) => Err(self.refused(code, "OffsetForLeaderEpoch", &place)),
+                };
+                found.insert(place, told);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks all leaders at the same time. The result has an entry for each partition in
+    /// `questions`. It is an error with the text `left_out` if a leader's answer does not mention
+    /// the partition.
+    async fn ask_leaders<Q, A, F>(
+        &self,
+        questions: Vec<(TopicPartition, Q)>,
+        left_out: &'static str,
+        ask: impl Fn(NodeId, Vec<(TopicPartition, Q)>) -> F,
+    ) -> HashMap<TopicPartition, Result<A>>
+    where
+        F: Future<Output = Replies<Q, A>>,
+    {
+        let (by_leader, leaderless) = self.by_leader(questions, |(place, _)| place);
+        let mut found = HashMap::new();
+        for place in leaderless {
+            let error = no_leader(&place);
+            found.insert(place, Err(error));
+        }
+        let asked = by_leader
+            .into_iter()
+            .map(|(leader, questions)| ask(leader, questions));
+        for (questions, answer) in futures_util::future::join_all(asked).await {
+            match answer {
+                Ok(mut listed) => {
+                    for (place, _) in questions {
+                        let told = listed.remove(&place).unwrap_or_else(|| {
+                            Err(Error::new(ErrorKind::State, left_out).at(&place))
+                        });
+                        found.insert(place, told);
+                    }
+                }
+                Err(error) => {
+                    for (place, _) in questions {
+                        let error = error.clone().at(&place);
+                        found.insert(place, Err(error));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Groups questions by the leader of their partition. Also returns the partitions without a
+    /// leader.
+    fn by_leader<Q>(
+        &self,
+        questions: Vec<Q>,
+        place: impl Fn(&Q) -> &TopicPartition,
+    ) -> (BTreeMap<NodeId, Vec<Q>>, Vec<TopicPartition>) {
+        let metadata = self.cluster.metadata();
+        let mut by_leader: BTreeMap<NodeId, Vec<Q>> = BTreeMap::new();
+        let mut leaderless = Vec::new();
+        for question in questions {
+            match metadata.leader(place(&question)) {
+                Some(leader) => by_leader.entry(leader).or_default().push(question),
+                None => leaderless.push(place(&question).clone()),
+            }
+        }
+        if !leaderless.is_empty() {
+            let topics = leaderless.iter().map(|place| place.topic.clone());
+            self.cluster.want_topics(topics);
+        }
+        (by_leader, leaderless)
+    }
+
+    /// Returns the leader epoch from metadata in wire format. -1 if it is unknown.
+    fn current_epoch(&self, place: &TopicPartition) -> i32 {
+        let metadata = self.cluster.metadata();
+        let known = metadata.partition(place);
+        known
+            .and_then(|known| known.leader_epoch)
+            .map_or(-1, LeaderEpoch::to_wire)
+    }
+
+    /// Turns the code of a refusal into an error. A code that only means stale metadata becomes an
+    /// error that passes, so that the question is asked again.
+    fn refused(&self, code: ErrorCode, api: &'static str, place: &TopicPartition) -> Error {
+        self.cluster.note_error(code);
+        let error = Error::broker(code).api(api).at(place);
+        if code.is_stale_metadata() && !code.is_retriable() {
+            let what = "the leader is not known yet";
+            return Error::new(ErrorKind::State, what)
+                .at(place)
+                .with_source(error);
+        }
+        error
+    }
 }
 
 /// Returns the error for a partition without a leader. It passes.
 fn no_leader(place: &TopicPartition) -> Error {
     Error::broker(ErrorCode::LEADER_NOT_AVAILABLE).at(place)
-}
-
-/// Returns the leader epoch from metadata in wire format. -1 if it is unknown.
-fn current_epoch(core: &Core, place: &TopicPartition) -> i32 {
-    let metadata = core.cluster.metadata();
-    let known = metadata.partition(place);
-    known
-        .and_then(|known| known.leader_epoch)
-        .map_or(-1, LeaderEpoch::to_wire)
-}
-
-/// Asks each leader once for offsets. The result has an entry for each partition in `questions`.
-pub(crate) async fn list_offsets(
-    core: &Core,
-    questions: Vec<TimeQuestion>,
-) -> HashMap<TopicPartition, Listed> {
-    let left_out = "the answer leaves out a partition whose offsets were asked for";
-    ask_leaders(core, questions, left_out, |leader, questions| async move {
-        let answer = ask_offsets(core, Some(leader), &questions).await;
-        (questions, answer)
-    })
-    .await
 }
 
 /// The questions to one leader, and its answer for each partition.
@@ -109,47 +341,6 @@ type Replies<Q, A> = (
     Result<HashMap<TopicPartition, Result<A>>>,
 );
 
-/// Asks all leaders at the same time. The result has an entry for each partition in `questions`. It
-/// is an error with the text `left_out` if a leader's answer does not mention the partition.
-async fn ask_leaders<Q, A, F>(
-    core: &Core,
-    questions: Vec<(TopicPartition, Q)>,
-    left_out: &'static str,
-    ask: impl Fn(NodeId, Vec<(TopicPartition, Q)>) -> F,
-) -> HashMap<TopicPartition, Result<A>>
-where
-    F: Future<Output = Replies<Q, A>>,
-{
-    let (by_leader, leaderless) = by_leader(core, questions, |(place, _)| place);
-    let mut found = HashMap::new();
-    for place in leaderless {
-        let error = no_leader(&place);
-        found.insert(place, Err(error));
-    }
-    let asked = by_leader
-        .into_iter()
-        .map(|(leader, questions)| ask(leader, questions));
-    for (questions, answer) in futures_util::future::join_all(asked).await {
-        match answer {
-            Ok(mut listed) => {
-                for (place, _) in questions {
-                    let told = listed
-                        .remove(&place)
-                        .unwrap_or_else(|| Err(Error::new(ErrorKind::State, left_out).at(&place)));
-                    found.insert(place, told);
-                }
-            }
-            Err(error) => {
-                for (place, _) in questions {
-                    let error = error.clone().at(&place);
-                    found.insert(place, Err(error));
-                }
-            }
-        }
-    }
-    found
-}
-
 /// Returns the target for questions to `leader`, valid only while it leads these partitions. The
 /// request therefore does not wait for an unreachable broker once another one leads.
 fn leading<A>(leader: Option<NodeId>, questions: &[(TopicPartition, A)]) -> Target {
@@ -157,180 +348,6 @@ fn leading<A>(leader: Option<NodeId>, questions: &[(TopicPartition, A)]) -> Targ
     leader.map_or(Target::Any, |leader| {
         Target::Leading(leader, places.collect())
     })
-}
-
-/// Asks one broker for offsets. Asks any broker if `leader` is `None`.
-pub(crate) async fn ask_offsets(
-    core: &Core,
-    leader: Option<NodeId>,
-    questions: &[TimeQuestion],
-) -> Result<HashMap<TopicPartition, Listed>> {
-    let mut topics: BTreeMap<&TopicName, Vec<ListOffsetsPartition>> = BTreeMap::new();
-    for (place, time) in questions {
-        let entry = ListOffsetsPartition::default()
-            .with_partition_index(place.partition.to_wire())
-            .with_current_leader_epoch(current_epoch(core, place))
-            .with_timestamp(*time);
-        topics.entry(&place.topic).or_default().push(entry);
-    }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
-        ListOffsetsTopic::default()
-            .with_name(StrBytes::from_string(topic.to_string()).into())
-            .with_partitions(partitions)
-    });
-    let isolation: IsolationLevel = core.settings.isolation;
-    let request = ListOffsetsRequest::default()
-        .with_replica_id((-1).into())
-        .with_isolation_level(isolation.to_wire())
-        .with_topics(topics.collect());
-    let target = leading(leader, questions);
-    let answer = core.cluster.send(&target, &request).await?;
-    let mut found = HashMap::new();
-    for topic in &answer.topics {
-        for entry in &topic.partitions {
-            let Some(partition) = milena_core::Partition::from_wire(entry.partition_index) else {
-                continue;
-            };
-            let place = TopicPartition::new(topic.name.as_str(), partition);
-            let told = match ErrorCode::from_wire(entry.error_code) {
-                None => Ok((
-                    Offset::from_wire(entry.offset),
-                    Timestamp::from_wire(entry.timestamp),
-                    LeaderEpoch::from_wire(entry.leader_epoch),
-                )),
-                Some(code) => Err(refused(core, code, "ListOffsets", &place)),
-            };
-            found.insert(place, told);
-        }
-    }
-    Ok(found)
-}
-
-/// Turns the code of a refusal into an error. A code that only means stale metadata becomes an
-/// error that passes, so that the question is asked again.
-fn refused(core: &Core, code: ErrorCode, api: &'static str, place: &TopicPartition) -> Error {
-    core.cluster.note_error(code);
-    let error = Error::broker(code).api(api).at(place);
-    if code.is_stale_metadata() && !code.is_retriable() {
-        let what = "the leader is not known yet";
-        return Error::new(ErrorKind::State, what)
-            .at(place)
-            .with_source(error);
-    }
-    error
-}
-
-/// Asks one broker where leader epochs ended (KIP-320). Asks any broker if `leader` is `None`.
-pub(crate) async fn ask_epochs(
-    core: &Core,
-    leader: Option<NodeId>,
-    questions: &[(TopicPartition, LeaderEpoch)],
-) -> Result<HashMap<TopicPartition, EpochEnd>> {
-    let mut topics: BTreeMap<&TopicName, Vec<OffsetForLeaderPartition>> = BTreeMap::new();
-    for (place, epoch) in questions {
-        let entry = OffsetForLeaderPartition::default()
-            .with_partition(place.partition.to_wire())
-            .with_current_leader_epoch(current_epoch(core, place))
-            .with_leader_epoch(epoch.to_wire());
-        topics.entry(&place.topic).or_default().push(entry);
-    }
-    let topics = topics.into_iter().map(|(topic, partitions)| {
-        OffsetForLeaderTopic::default()
-            .with_topic(StrBytes::from_string(topic.to_string()).into())
-            .with_partitions(partitions)
-    });
-    let request = OffsetForLeaderEpochRequest::default()
-        .with_replica_id((-1).into())
-        .with_topics(topics.collect());
-    let target = leading(leader, questions);
-    let answer = core.cluster.send(&target, &request).await?;
-    let mut found = HashMap::new();
-    for topic in &answer.topics {
-        for entry in &topic.partitions {
-            let Some(partition) = milena_core::Partition::from_wire(entry.partition) else {
-                continue;
-            };
-            let place = TopicPartition::new(topic.topic.as_str(), partition);
-            let told = match ErrorCode::from_wire(entry.error_code) {
-                None => Ok(LeaderEpoch::from_wire(entry.leader_epoch)
-                    .zip(Offset::from_wire(entry.end_offset))),
-                Some(code) => Err(refused(core, code, "OffsetForLeaderEpoch", &place)),
-            };
-            found.insert(place, told);
-        }
-    }
-    Ok(found)
-}
-
-/// Asks for offsets until every partition is answered or the API timeout is over.
-///
-/// # Errors
-/// The first error that does not pass, or the last one that did once the API timeout is over.
-pub(crate) async fn settled(
-    core: &Core,
-    questions: Vec<TimeQuestion>,
-) -> Result<HashMap<TopicPartition, ListedOffset>> {
-    let topics = questions.iter().map(|(place, _)| place.topic.clone());
-    core.cluster.want_topics(topics);
-    let deadline = Instant::now() + core.cluster.api_timeout();
-    let mut open = questions;
-    let mut found = HashMap::new();
-    let mut attempt = 0;
-    loop {
-        let told = list_offsets(core, open.clone()).await;
-        let mut worst = None;
-        let times: HashMap<_, _> = open.drain(..).collect();
-        for (place, answer) in told {
-            match answer {
-                Ok(answer) => {
-                    found.insert(place, answer);
-                }
-                Err(error) if passes(&error) => {
-                    let time = times.get(&place).copied().unwrap_or(LATEST);
-                    open.push((place, time));
-                    worst = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let Some(error) = worst else { return Ok(found) };
-        let wait = core.cluster.backoff().delay(attempt);
-        if Instant::now() + wait >= deadline {
-            return Err(error);
-        }
-        attempt += 1;
-        core.cluster.request_refresh();
-        sleep(wait).await;
-    }
-}
-
-/// Returns the first offset at or after each time.
-pub(crate) async fn for_times(
-    core: &Core,
-    questions: Vec<TimeQuestion>,
-) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>> {
-    let found = settled(core, questions).await?.into_iter();
-    let told = found.map(|(place, (offset, timestamp, leader_epoch))| {
-        let found = offset.zip(timestamp);
-        let found = found.map(|(offset, timestamp)| OffsetAndTimestamp {
-            offset,
-            timestamp,
-            leader_epoch,
-        });
-        (place, found)
-    });
-    Ok(told.collect())
-}
-
-/// Returns the start and the end of a log.
-pub(crate) async fn watermarks(core: &Core, place: &TopicPartition) -> Result<Watermarks> {
-    let end = |time| async move {
-        let found = settled(core, vec![(place.clone(), time)]).await?;
-        let told = found.get(place).and_then(|(offset, _, _)| *offset);
-        told.ok_or_else(|| Error::new(ErrorKind::State, "the answer gives no offset").at(place))
-    };
-    let (low, high) = futures_util::future::try_join(end(EARLIEST), end(LATEST)).await?;
-    Ok(Watermarks { low, high })
 }
 
 /// The timestamp in ListOffsets that asks for the start of the log.

@@ -14,12 +14,13 @@ use crate::sources::{crates, root};
 /// Crates with the crates directly below them. Using a crate includes those below it.
 ///
 /// A row may be here before its crate exists. Every crate must have a row.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("milena-core", &[]),
     ("milena-assignor", &["milena-core"]),
     ("milena-config", &["milena-core"]),
     ("milena-lanes", &["milena-core"]),
     ("milena-protocol", &["milena-core"]),
+    ("milena-security", &["milena-core"]),
     ("milena-serializer", &["milena-core"]),
     ("milena-middleware", &["milena-core"]),
     ("milena-tracing", &["milena-middleware"]),

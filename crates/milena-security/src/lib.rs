@@ -5,6 +5,7 @@
 //! - [`sasl`] has the mechanisms, with the client's and the server's half of each.
 //! - [`token`] has the providers of bearer tokens.
 //! - [`aws`] has AWS credentials and the signature of requests.
+//! - [`tls`] has the configuration of TLS, for clients and brokers (feature `tls`).
 //!
 //! Nothing here knows a Kafka message.
 
@@ -12,6 +13,8 @@ pub mod aws;
 mod digest;
 pub mod sasl;
 mod secret;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod token;
 
 pub use secret::{CredentialId, Secret, SecretReader, SecretSource};

@@ -6,11 +6,14 @@
 //! - [`token`] has the providers of bearer tokens.
 //! - [`aws`] has AWS credentials and the signature of requests.
 //! - [`tls`] has the configuration of TLS, for clients and brokers (feature `tls`).
+//! - [`http`] has the one small HTTP client (feature `http`).
 //!
 //! Nothing here knows a Kafka message.
 
 pub mod aws;
 mod digest;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod sasl;
 mod secret;
 #[cfg(feature = "tls")]

@@ -46,8 +46,8 @@ impl MskIamClient {
             "x-amz-expires": request.expires.as_secs().to_string(),
             "x-amz-signature": signed.signature,
         });
-        if let Some(token) = &credentials.session_token {
-            message["x-amz-security-token"] = json!(token.text()?);
+        if let (Some(token), Some(fields)) = (&credentials.session_token, message.as_object_mut()) {
+            fields.insert("x-amz-security-token".to_owned(), json!(token.text()?));
         }
         Ok(Self {
             message: Secret::from(message.to_string()),

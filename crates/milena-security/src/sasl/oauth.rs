@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use milena_core::{Error, ErrorKind, Result, Timestamp};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::accounts::{Accounts, BearerRefusal};
 use super::exchange::{
@@ -159,14 +159,15 @@ impl OAuthServer {
     }
 
     fn refuse(&mut self, refusal: &BearerRefusal) -> ServerStep {
-        let mut value = json!({ "status": refusal.status });
+        let mut fields = Map::new();
+        fields.insert("status".to_owned(), json!(refusal.status));
         if let Some(scope) = &refusal.scope {
-            value["scope"] = json!(scope);
+            fields.insert("scope".to_owned(), json!(scope));
         }
         if let Some(address) = &refusal.openid_configuration {
-            value["openid-configuration"] = json!(address);
+            fields.insert("openid-configuration".to_owned(), json!(address));
         }
-        let text = value.to_string();
+        let text = Value::Object(fields).to_string();
         self.state = State::Refused(text.clone());
         ServerStep::Challenge(text.into_bytes())
     }

@@ -117,7 +117,7 @@ impl SecretSource {
             Place::Value(secret) => return Ok(secret.clone()),
             Place::File(path) => read_file(path)?,
             Place::Variable(name) => std::env::var_os(name)
-                .map(|value| value.into_encoded_bytes())
+                .map(std::ffi::OsString::into_encoded_bytes)
                 .ok_or_else(|| {
                     let text = format!("the environment variable {name} is not set: set it, or name another source of the secret");
                     Error::new(ErrorKind::Config, text)

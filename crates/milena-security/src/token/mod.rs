@@ -19,15 +19,23 @@
 //! # }
 //! ```
 
+#[cfg(feature = "http")]
+mod assertion;
 mod bearer;
 mod claims;
+#[cfg(feature = "http")]
+mod oidc;
 mod provider;
 mod refresh_plan;
 mod refresher;
 mod unsecured;
 
+#[cfg(feature = "http")]
+pub use assertion::Assertion;
 pub use bearer::BearerToken;
 pub use claims::TokenClaims;
+#[cfg(feature = "http")]
+pub use oidc::{Grant, OidcProvider};
 pub use provider::{CallbackProvider, FileProvider, StaticProvider, TokenProvider};
 pub use refresh_plan::RefreshPlan;
 pub use refresher::Refresher;

@@ -55,8 +55,11 @@ impl ScramCredential {
         iterations: u32,
     ) -> Result<Self> {
         checked(salt, iterations)?;
-        if salted.len() != hash.len() {
-            let text = format!("a salted password for {hash:?} has {} bytes", hash.len());
+        if salted.len() != hash.key_len() {
+            let text = format!(
+                "a salted password for {hash:?} has {} bytes",
+                hash.key_len()
+            );
             return Err(Error::new(ErrorKind::Config, text));
         }
         let client_key = hash.hmac(salted, CLIENT_KEY);

@@ -20,7 +20,7 @@ pub(crate) type ScramKey = Zeroizing<Vec<u8>>;
 impl ScramHash {
     /// Returns the number of bytes of a key.
     #[must_use]
-    pub const fn len(self) -> usize {
+    pub const fn key_len(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
@@ -50,7 +50,7 @@ impl ScramHash {
 
     /// Returns the salted password (PBKDF2). It takes about 1 ms for 4,096 iterations.
     pub(crate) fn salted(self, password: &[u8], salt: &[u8], iterations: u32) -> ScramKey {
-        let mut out = Zeroizing::new(vec![0; self.len()]);
+        let mut out = Zeroizing::new(vec![0; self.key_len()]);
         match self {
             Self::Sha256 => pbkdf2::pbkdf2_hmac::<Sha256>(password, salt, iterations, &mut out),
             Self::Sha512 => pbkdf2::pbkdf2_hmac::<Sha512>(password, salt, iterations, &mut out),

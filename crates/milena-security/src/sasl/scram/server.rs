@@ -117,7 +117,7 @@ impl ScramServer {
         let credential = &pending.account.credential;
         if last.binding != pending.header
             || !same(last.nonce.as_bytes(), pending.nonce.as_bytes())
-            || last.proof.len() != self.hash.len()
+            || last.proof.len() != self.hash.key_len()
         {
             return None;
         }

@@ -89,8 +89,8 @@ impl MskRequest {
         self.at.plus(self.expires)
     }
 
-    /// Returns true if `signature` is the one of `credentials`, and the request is valid at `now`. A
-    /// clock of the client may be ahead by 5 min.
+    /// Returns true if `signature` is the one of `credentials`, and the request is valid at `now`.
+    /// A clock of the client may be ahead by 5 min.
     #[must_use]
     pub fn is_signed_by(
         &self,
@@ -161,8 +161,9 @@ impl MskRequest {
 /// let provider = MskTokenProvider::new(Region::new("eu-central-1")?, keys.clone());
 /// let token = provider.token().await?;
 /// let now = Timestamp::now();
-/// let request = verify_msk_token(token.value().text()?, now, |id| (id == "AKID").then(|| keys.clone()));
-/// assert_eq!(request?.region, "eu-central-1");
+/// let lookup = |id: &str| (id == "AKID").then(|| keys.clone());
+/// let request = verify_msk_token(token.value().text()?, now, lookup)?;
+/// assert_eq!(request.region, "eu-central-1");
 /// # Ok(())
 /// # }
 /// ```

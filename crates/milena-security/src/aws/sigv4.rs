@@ -31,7 +31,8 @@ pub(crate) struct Presign<'a> {
 
 /// A signed request.
 pub(crate) struct Signed {
-    /// The scope behind the access key's id, such as `AKID/20260801/eu-west-1/service/aws4_request`.
+    /// The scope behind the access key's id, such as
+    /// `AKID/20260801/eu-west-1/service/aws4_request`.
     pub(crate) credential: String,
     /// The time, such as `20260801T101112Z`.
     pub(crate) date: String,

@@ -17,8 +17,8 @@ use crate::tls::TlsConfig;
 
 /// A client for short requests, one connection each. A clone shares its TLS configuration.
 ///
-/// It asks https addresses only, follows a redirect of a GET request to the same host only, and caps
-/// the answer and the time.
+/// It asks https addresses only, follows a redirect of a GET request to the same host only, and
+/// caps the answer and the time.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     /// The configuration for https.
@@ -43,7 +43,8 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Allows http to the fixed link-local addresses at which AWS serves credentials. Off by default.
+    /// Allows http to the fixed link-local addresses at which AWS serves credentials. Off by
+    /// default.
     #[must_use]
     pub fn allow_http_to_aws_link_local(mut self) -> Self {
         self.0.plain.aws = true;

@@ -68,8 +68,8 @@ impl HttpUrl {
     /// Returns the address with another path and query.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if `path` does not begin with a slash, or has characters that no address
-    /// has.
+    /// [`ErrorKind::Config`] if `path` does not begin with a slash, or has characters that no
+    /// address has.
     pub fn with_path(&self, path: &str) -> Result<Self> {
         let valid = path.starts_with('/') && !path.starts_with("//");
         let parsed = path.parse::<Uri>().ok().filter(|_| valid);

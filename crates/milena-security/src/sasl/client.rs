@@ -1,13 +1,13 @@
 //! The identity of a client, which begins one exchange per authentication.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use futures_core::future::BoxFuture;
 use milena_core::{Result, WallClock};
 
 use super::exchange::ClientExchange;
-use super::login::LoginProvider;
+use super::login::{LoginProvider, UserPassword};
 use super::mechanism::Mechanism;
 use super::msk_iam::MskIamClient;
 use super::oauth::OAuthClient;
@@ -31,8 +31,8 @@ impl AuthPeer {
     }
 }
 
-/// A mechanism with its credentials. Implement it for a mechanism that milena does not have, such as
-/// GSSAPI.
+/// A mechanism with its credentials. Implement it for a mechanism that milena does not have, such
+/// as GSSAPI.
 pub trait SaslMechanism: Send + Sync + 'static {
     /// Returns the name in SaslHandshake.
     fn name(&self) -> &str;
@@ -166,6 +166,8 @@ struct Scram<L> {
     by_token: bool,
     /// The salted password of the last exchange.
     cache: SaltedCache,
+    /// Runs the warning about other characters than ASCII once.
+    warning: Once,
 }
 
 impl<L> Scram<L> {
@@ -175,6 +177,19 @@ impl<L> Scram<L> {
             login,
             by_token,
             cache: SaltedCache::default(),
+            warning: Once::new(),
+        }
+    }
+
+    /// Warns once of characters that other clients may send in another form.
+    fn warn(&self, login: &UserPassword) {
+        if !login.user.is_ascii() || !login.password.expose().is_ascii() {
+            self.warning.call_once(|| {
+                tracing::warn!(
+                    "SCRAM user name or password has other characters than ASCII. Kafka does not \
+                     normalise them, so the broker must hold the same bytes"
+                );
+            });
         }
     }
 }
@@ -187,6 +202,7 @@ impl<L: LoginProvider> SaslMechanism for Scram<L> {
     fn begin<'a>(&'a self, _: &'a AuthPeer) -> BoxFuture<'a, Result<Box<dyn ClientExchange>>> {
         Box::pin(async {
             let login = self.login.login().await?;
+            self.warn(&login);
             let exchange = if self.by_token {
                 ScramClient::by_token(self.hash, &login)?
             } else {

@@ -22,8 +22,8 @@ pub trait ClientExchange: Send {
     /// it, or breaks the protocol. The connection cannot be used then.
     fn step(&mut self, answer: &[u8]) -> Result<Step>;
 
-    /// Returns true if [`step`](Self::step) would compute for milliseconds with this answer. Call it
-    /// on a thread for blocking work then.
+    /// Returns true if [`step`](Self::step) would compute for milliseconds with this answer. Call
+    /// it on a thread for blocking work then.
     fn is_slow(&self, answer: &[u8]) -> bool {
         let _ = answer;
         false

@@ -29,8 +29,8 @@ impl SaslExtensions {
     /// Sets the value of `name`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if `name` is not made of letters or is `auth`, or if `value` is empty or
-    /// has characters that are not printable ASCII.
+    /// [`ErrorKind::Config`] if `name` is not made of letters or is `auth`, or if `value` is empty
+    /// or has characters that are not printable ASCII.
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Result<Self> {
         let (name, value) = (name.into(), value.into());
         if !is_name(&name) {

@@ -1,8 +1,8 @@
 //! SASL mechanisms as pure state machines, with the client's and the server's half of each.
 //!
-//! A client holds a [`Sasl`], which begins one [`ClientExchange`] per authentication. A broker makes
-//! one [`ServerExchange`] per authentication. Both take the bytes of SaslAuthenticate messages and
-//! return the next ones.
+//! A client holds a [`Sasl`], which begins one [`ClientExchange`] per authentication. A broker
+//! makes one [`ServerExchange`] per authentication. Both take the bytes of SaslAuthenticate
+//! messages and return the next ones.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]

@@ -96,10 +96,10 @@ pub struct OAuthServer {
     /// The tokens.
     accounts: Arc<dyn Accounts>,
     /// The state of the exchange.
-    state: State,
+    state: OAuthState,
 }
 
-enum State {
+enum OAuthState {
     /// Nothing was received yet.
     First,
     /// The token was refused with this JSON, and the client has to say that it read it.
@@ -114,18 +114,18 @@ impl OAuthServer {
     pub fn new(accounts: Arc<dyn Accounts>) -> Self {
         Self {
             accounts,
-            state: State::First,
+            state: OAuthState::First,
         }
     }
 
     /// Takes the next message of the client.
     pub fn step(&mut self, message: &[u8]) -> ServerStep {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::First => self.check(message),
-            State::Refused(json) if message == [SEPARATOR] => {
+        match std::mem::replace(&mut self.state, OAuthState::Over) {
+            OAuthState::First => self.check(message),
+            OAuthState::Refused(json) if message == [SEPARATOR] => {
                 ServerStep::Refused(Refusal::new(json))
             }
-            State::Refused(_) | State::Over => ServerStep::Refused(Refusal::new(
+            OAuthState::Refused(_) | OAuthState::Over => ServerStep::Refused(Refusal::new(
                 "Authentication failed: the OAUTHBEARER exchange is over",
             )),
         }
@@ -168,7 +168,7 @@ impl OAuthServer {
             fields.insert("openid-configuration".to_owned(), json!(address));
         }
         let text = Value::Object(fields).to_string();
-        self.state = State::Refused(text.clone());
+        self.state = OAuthState::Refused(text.clone());
         ServerStep::Challenge(text.into_bytes())
     }
 }

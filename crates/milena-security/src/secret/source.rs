@@ -27,10 +27,10 @@ use super::value::Secret;
 /// # Ok::<(), milena_core::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct SecretSource(Place);
+pub struct SecretSource(SecretPlace);
 
 #[derive(Clone)]
-enum Place {
+enum SecretPlace {
     /// The secret itself.
     Value(Secret),
     /// A file, by its path. A symbolic link is followed at each read.
@@ -45,19 +45,19 @@ impl SecretSource {
     /// Creates a source that always returns `secret`.
     #[must_use]
     pub fn value(secret: impl Into<Secret>) -> Self {
-        Self(Place::Value(secret.into()))
+        Self(SecretPlace::Value(secret.into()))
     }
 
     /// Creates a source that reads the file at `path`.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Place::File(path.into()))
+        Self(SecretPlace::File(path.into()))
     }
 
     /// Creates a source that reads the environment variable `name`.
     #[must_use]
     pub fn variable(name: impl Into<String>) -> Self {
-        Self(Place::Variable(name.into()))
+        Self(SecretPlace::Variable(name.into()))
     }
 
     /// Creates a source that runs `program` with `args`, without a shell, and reads its output.
@@ -68,7 +68,7 @@ impl SecretSource {
         program: impl Into<String>,
         args: impl IntoIterator<Item = A>,
     ) -> Self {
-        Self(Place::Command {
+        Self(SecretPlace::Command {
             program: program.into(),
             args: args.into_iter().map(Into::into).collect(),
         })
@@ -78,8 +78,8 @@ impl SecretSource {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
-            Place::File(path) => Some(path),
-            Place::Value(_) | Place::Variable(_) | Place::Command { .. } => None,
+            SecretPlace::File(path) => Some(path),
+            SecretPlace::Value(_) | SecretPlace::Variable(_) | SecretPlace::Command { .. } => None,
         }
     }
 
@@ -87,7 +87,7 @@ impl SecretSource {
     /// command line.
     #[must_use]
     pub fn is_value(&self) -> bool {
-        matches!(self.0, Place::Value(_))
+        matches!(self.0, SecretPlace::Value(_))
     }
 
     /// Reads the secret on a thread for blocking work.
@@ -96,9 +96,9 @@ impl SecretSource {
     /// [`ErrorKind::Config`] if there is no secret, with the place and never with its content.
     pub async fn read(&self) -> Result<Secret> {
         match &self.0 {
-            Place::Value(secret) => Ok(secret.clone()),
-            Place::Variable(_) => self.read_blocking(),
-            Place::File(_) | Place::Command { .. } => {
+            SecretPlace::Value(secret) => Ok(secret.clone()),
+            SecretPlace::Variable(_) => self.read_blocking(),
+            SecretPlace::File(_) | SecretPlace::Command { .. } => {
                 let source = self.clone();
                 let reading = tokio::task::spawn_blocking(move || source.read_blocking());
                 reading.await.map_err(|error| {
@@ -114,15 +114,15 @@ impl SecretSource {
     /// [`ErrorKind::Config`] if there is no secret, with the place and never with its content.
     pub fn read_blocking(&self) -> Result<Secret> {
         let secret = match &self.0 {
-            Place::Value(secret) => return Ok(secret.clone()),
-            Place::File(path) => read_file(path)?,
-            Place::Variable(name) => std::env::var_os(name)
+            SecretPlace::Value(secret) => return Ok(secret.clone()),
+            SecretPlace::File(path) => read_file(path)?,
+            SecretPlace::Variable(name) => std::env::var_os(name)
                 .map(std::ffi::OsString::into_encoded_bytes)
                 .ok_or_else(|| {
                     let text = format!("the environment variable {name} is not set: set it, or name another source of the secret");
                     Error::new(ErrorKind::Config, text)
                 })?,
-            Place::Command { program, args } => command::output(program, args, COMMAND_TIME)?,
+            SecretPlace::Command { program, args } => command::output(program, args, COMMAND_TIME)?,
         };
         let secret = without_line_break(secret);
         if secret.is_empty() {
@@ -174,14 +174,17 @@ impl From<String> for SecretSource {
     }
 }
 
-/// Writes the place, never the secret. Arguments of a command are left out, since they may hold one.
+/// Writes the place, never the secret. Arguments of a command are left out, since they may hold
+/// one.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Value(_) => f.write_str("the secret in the settings"),
-            Place::File(path) => write!(f, "the file {}", path.display()),
-            Place::Variable(name) => write!(f, "the environment variable {name}"),
-            Place::Command { program, .. } => write!(f, "the output of the command {program}"),
+            SecretPlace::Value(_) => f.write_str("the secret in the settings"),
+            SecretPlace::File(path) => write!(f, "the file {}", path.display()),
+            SecretPlace::Variable(name) => write!(f, "the environment variable {name}"),
+            SecretPlace::Command { program, .. } => {
+                write!(f, "the output of the command {program}")
+            }
         }
     }
 }

@@ -107,8 +107,8 @@ impl fmt::Debug for Secret {
 /// An identity of a credential. A client compares two of them to learn if a provider returned
 /// another credential than the one that was refused.
 ///
-/// It is an HMAC under a key that is drawn once per process, so it reveals nothing and means nothing
-/// to another process.
+/// It is an HMAC under a key that is drawn once per process, so it reveals nothing and means
+/// nothing to another process.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CredentialId([u8; 32]);
 

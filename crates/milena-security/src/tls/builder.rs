@@ -66,8 +66,8 @@ impl TlsBuilder {
         self
     }
 
-    /// Adds a list of revoked certificates (`ssl.crl.location`). With one, the list of the issuer of
-    /// each broker's certificate must be there and be fresh.
+    /// Adds a list of revoked certificates (`ssl.crl.location`). With one, the list of the issuer
+    /// of each broker's certificate must be there and be fresh.
     #[must_use]
     pub fn add_revocation_list(mut self, list: PemSource) -> Self {
         self.revoked.push(list);
@@ -75,8 +75,8 @@ impl TlsBuilder {
     }
 
     /// Accepts a broker's certificate for any name
-    /// (`ssl.endpoint.identification.algorithm` empty). Everybody who has a certificate of one of the
-    /// roots can then pose as the broker. Repair the certificate instead.
+    /// (`ssl.endpoint.identification.algorithm` empty). Everybody who has a certificate of one of
+    /// the roots can then pose as the broker. Repair the certificate instead.
     #[must_use]
     pub fn dangerously_accept_any_name(mut self) -> Self {
         self.checks_names = false;
@@ -146,8 +146,8 @@ impl TlsBuilder {
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
         };
-        // ALPN stays empty, since Kafka negotiates no protocol. Each configuration has its own store
-        // of sessions, so no ticket of an old identity is used again.
+        // ALPN stays empty, since Kafka negotiates no protocol. Each configuration has its own
+        // store of sessions, so no ticket of an old identity is used again.
         let config = match &identity {
             Some(identity) => {
                 let resolver = SingleCertAndKey::from(identity.certified());

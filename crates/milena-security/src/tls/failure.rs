@@ -101,8 +101,8 @@ impl HandshakeFailure {
         }
     }
 
-    /// Creates the error of a failed handshake, or of a failed first read behind it, with the broker
-    /// that is advertised as `host`.
+    /// Creates the error of a failed handshake, or of a failed first read behind it, with the
+    /// broker that is advertised as `host`.
     #[must_use]
     pub fn error(host: &str, error: io::Error) -> Error {
         let failure = Self::of(&error);

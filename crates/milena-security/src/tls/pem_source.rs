@@ -12,10 +12,10 @@ use crate::secret::Secret;
 ///
 /// A file is followed by its path, so a symbolic link that is swapped, as Kubernetes does, is seen.
 #[derive(Clone)]
-pub struct PemSource(Place);
+pub struct PemSource(PemPlace);
 
 #[derive(Clone)]
-enum Place {
+enum PemPlace {
     File(PathBuf),
     Text(Secret),
 }
@@ -24,29 +24,29 @@ impl PemSource {
     /// Creates a source that reads the file at `path`.
     #[must_use]
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self(Place::File(path.into()))
+        Self(PemPlace::File(path.into()))
     }
 
     /// Creates a source of PEM that is in memory.
     #[must_use]
     pub fn text(pem: impl Into<Secret>) -> Self {
-        Self(Place::Text(pem.into()))
+        Self(PemPlace::Text(pem.into()))
     }
 
     /// Returns the file. `None` if the PEM is in memory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.0 {
-            Place::File(path) => Some(path),
-            Place::Text(_) => None,
+            PemPlace::File(path) => Some(path),
+            PemPlace::Text(_) => None,
         }
     }
 
     /// Reads the PEM. Blocks.
     pub(crate) fn read(&self) -> Result<Secret> {
         let bytes = match &self.0 {
-            Place::Text(pem) => pem.clone(),
-            Place::File(path) => Secret::new(std::fs::read(path).map_err(|error| {
+            PemPlace::Text(pem) => pem.clone(),
+            PemPlace::File(path) => Secret::new(std::fs::read(path).map_err(|error| {
                 let text = format!(
                     "{self} cannot be read: check that it exists and that this program may read it"
                 );
@@ -71,8 +71,8 @@ impl PemSource {
 impl fmt::Display for PemSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::File(path) => write!(f, "the file {}", path.display()),
-            Place::Text(_) => f.write_str("the PEM in the settings"),
+            PemPlace::File(path) => write!(f, "the file {}", path.display()),
+            PemPlace::Text(_) => f.write_str("the PEM in the settings"),
         }
     }
 }

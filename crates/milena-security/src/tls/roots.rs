@@ -31,8 +31,8 @@ impl Roots {
         Self::default().add(RootPlace::System)
     }
 
-    /// Trusts the authorities of the Mozilla project, as they were when the program was built. Needs
-    /// the feature `mozilla-roots`.
+    /// Trusts the authorities of the Mozilla project, as they were when the program was built.
+    /// Needs the feature `mozilla-roots`.
     #[must_use]
     pub fn mozilla() -> Self {
         Self::default().add(RootPlace::Mozilla)

@@ -25,8 +25,8 @@ pub enum Reload {
 /// A TLS configuration whose files are read again and again.
 ///
 /// The files are compared by content. A change makes a new configuration, without the sessions of
-/// the old one. A file that cannot be used keeps the old configuration, counts, and is told once per
-/// content. Open connections stay as they are. The watch ends when it is dropped.
+/// the old one. A file that cannot be used keeps the old configuration, counts, and is told once
+/// per content. Open connections stay as they are. The watch ends when it is dropped.
 ///
 /// ```no_run
 /// # async fn example() -> milena_core::Result<()> {
@@ -59,8 +59,8 @@ struct Counts {
 }
 
 impl TlsWatch {
-    /// Reads the files of `settings` for the first time, and then each `every`. `told` hears of each
-    /// change. It must not block.
+    /// Reads the files of `settings` for the first time, and then each `every`. `told` hears of
+    /// each change. It must not block.
     ///
     /// # Errors
     /// Those of [`TlsBuilder::build`].
@@ -78,7 +78,8 @@ impl TlsWatch {
         let watcher = Watcher {
             settings,
             every: every.max(SHORTEST),
-            seen: Seen::Content(hash),
+            used: hash,
+            told_of: None,
             sender,
             counts: Arc::clone(&counts),
             told,
@@ -135,23 +136,16 @@ struct Watcher<F> {
     settings: TlsBuilder,
     /// The time between two reads.
     every: Duration,
-    /// The content of the last read.
-    seen: Seen,
+    /// The hash of the files that are in use.
+    used: [u8; 32],
+    /// The bad files that were told of last. `None` while the files are good.
+    told_of: Option<Bad>,
     /// The place of the newest configuration.
     sender: watch::Sender<TlsConfig>,
     /// Changes that were noticed.
     counts: Arc<Counts>,
     /// The function that hears of each change.
     told: F,
-}
-
-/// The content of the last read.
-#[derive(PartialEq)]
-enum Seen {
-    /// Files with this hash, whether they could be used or not.
-    Content([u8; 32]),
-    /// A file that could not be read, by the text of its error.
-    Unreadable(String),
 }
 
 impl<F: Fn(&Reload) + Send + Sync + 'static> Watcher<F> {
@@ -161,14 +155,11 @@ impl<F: Fn(&Reload) + Send + Sync + 'static> Watcher<F> {
             if self.sender.is_closed() {
                 return;
             }
-            let last = match &self.seen {
-                Seen::Content(hash) => Some(*hash),
-                Seen::Unreadable(_) => None,
-            };
-            match read(&self.settings, last).await {
-                Ok((_, None)) => {}
+            match read(&self.settings, Some(self.used)).await {
+                Ok((_, None)) => self.told_of = None,
                 Ok((hash, Some(config))) => {
-                    self.seen = Seen::Content(hash);
+                    self.used = hash;
+                    self.told_of = None;
                     self.sender.send_replace(config.clone());
                     self.counts.taken.fetch_add(1, Ordering::Relaxed);
                     tracing::info!("the TLS files changed, new connections use them");
@@ -180,19 +171,31 @@ impl<F: Fn(&Reload) + Send + Sync + 'static> Watcher<F> {
     }
 
     /// Keeps the old configuration, and tells of each bad content once.
+    ///
+    /// Bad files are tried again at each read. A certificate that is not valid yet becomes valid
+    /// without any change of its file.
     fn keep(&mut self, failure: Unusable) {
-        let seen = match failure.hash {
-            Some(hash) => Seen::Content(hash),
-            None => Seen::Unreadable(failure.error.to_string()),
+        let bad = match failure.hash {
+            Some(hash) => Bad::Content(hash),
+            None => Bad::Unreadable(failure.error.to_string()),
         };
-        if seen == self.seen {
+        if self.told_of.as_ref() == Some(&bad) {
             return;
         }
-        self.seen = seen;
+        self.told_of = Some(bad);
         self.counts.kept.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(error = %failure.error, "the TLS files changed and cannot be used, the old ones stay");
         (self.told)(&Reload::Kept(failure.error));
     }
+}
+
+/// Files that cannot be used, as far as two of them are told apart.
+#[derive(PartialEq)]
+enum Bad {
+    /// Files with this hash.
+    Content([u8; 32]),
+    /// A file that cannot be read, by the text of its error.
+    Unreadable(String),
 }
 
 /// Files that cannot be used.

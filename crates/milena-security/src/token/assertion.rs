@@ -61,8 +61,8 @@ impl Assertion {
         })))
     }
 
-    /// Sets a claim (`sasl.oauthbearer.assertion.template.file` holds more). Does nothing for a token
-    /// that is read.
+    /// Sets a claim (`sasl.oauthbearer.assertion.template.file` holds more). Does nothing for a
+    /// token that is read.
     #[must_use]
     pub fn claim(self, name: impl Into<String>, value: Value) -> Self {
         self.with(|made| {
@@ -84,8 +84,8 @@ impl Assertion {
     }
 
     /// Sets the time before now from which on the token is valid
-    /// (`sasl.oauthbearer.assertion.claim.nbf.seconds`, default 60 s). Does nothing for a token that
-    /// is read.
+    /// (`sasl.oauthbearer.assertion.claim.nbf.seconds`, default 60 s). Does nothing for a token
+    /// that is read.
     #[must_use]
     pub fn not_before(self, back: Duration) -> Self {
         self.with(|made| made.back = back)

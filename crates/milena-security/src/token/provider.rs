@@ -62,8 +62,8 @@ where
     }
 }
 
-/// A provider that reads a JSON web token from a file at each need, such as the projected token of a
-/// Kubernetes service account.
+/// A provider that reads a JSON web token from a file at each need, such as the projected token of
+/// a Kubernetes service account.
 #[derive(Clone, Debug)]
 pub struct FileProvider {
     /// The place of the token.

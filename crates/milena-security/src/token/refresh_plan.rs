@@ -33,8 +33,8 @@ impl Default for RefreshPlan {
 }
 
 impl RefreshPlan {
-    /// Sets the share of the life after which a token is replaced (`sasl.login.refresh.window.factor`).
-    /// 0.5 to 1, default 0.8.
+    /// Sets the share of the life after which a token is replaced
+    /// (`sasl.login.refresh.window.factor`). 0.5 to 1, default 0.8.
     #[must_use]
     pub fn window(mut self, share: f64) -> Self {
         self.window = if share.is_finite() {
@@ -57,8 +57,8 @@ impl RefreshPlan {
         self
     }
 
-    /// Sets the shortest time between two fetches (`sasl.login.refresh.min.period.seconds`). Default
-    /// 60 s.
+    /// Sets the shortest time between two fetches (`sasl.login.refresh.min.period.seconds`).
+    /// Default 60 s.
     #[must_use]
     pub fn least(mut self, least: Duration) -> Self {
         self.least = least;
@@ -74,7 +74,8 @@ impl RefreshPlan {
     }
 
     /// Returns the time at which a token is replaced that was fetched at `fetched` and ends at
-    /// `expires`. `unit` is the draw of the jitter, from 0 for the earliest to 1 for the latest time.
+    /// `expires`. `unit` is the draw of the jitter, from 0 for the earliest to 1 for the latest
+    /// time.
     #[must_use]
     pub fn due(&self, fetched: Timestamp, expires: Timestamp, unit: f64) -> Timestamp {
         let life = expires.since(fetched);

@@ -19,7 +19,8 @@ use super::refresh_plan::RefreshPlan;
 ///
 /// Many connections that authenticate at once share one fetch. A token that is due is replaced in
 /// the background, and the old one serves until then. A fetch that fails keeps the old token while
-/// it is valid, and counts. The next one is tried when the next connection asks, at least 1 s later.
+/// it is valid, and counts. The next one is tried when the next connection asks, at least 1 s
+/// later.
 ///
 /// A clone shares the token. The background fetch ends with the last clone.
 #[derive(Clone)]

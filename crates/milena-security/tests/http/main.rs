@@ -3,11 +3,11 @@
 #![cfg(all(feature = "http", feature = "ring"))]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "a test stops at the first thing that goes wrong"
 )]
 
+mod aws;
 #[path = "../bed/mod.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod bed;

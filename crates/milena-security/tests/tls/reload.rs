@@ -1,8 +1,10 @@
 //! Reloads of files by content, in paused time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use milena_core::{Timestamp, WallClock};
 use milena_security::tls::{IdentitySource, PemSource, Reload, TlsBuilder, TlsConfig, TlsWatch};
 use parking_lot::Mutex;
 
@@ -114,6 +116,37 @@ async fn new_files_are_taken_and_broken_ones_keep_the_old() {
         "{kept:?}"
     );
     assert_eq!(told.len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_come_back_unchanged_are_no_reload() {
+    let files = Files::new();
+    let watch = TlsWatch::start(files.settings(), EVERY, |_| {})
+        .await
+        .unwrap();
+    std::fs::remove_file(files.folder.path().join("ca.pem")).unwrap();
+    next_read().await;
+    assert_eq!((watch.reloads(), watch.failures()), (0, 1));
+    files.write("ca.pem", files.ca.pem());
+    next_read().await;
+    assert_eq!((watch.reloads(), watch.failures()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_becomes_valid_is_taken_without_another_change() {
+    let files = Files::new();
+    let now = Arc::new(AtomicI64::new(1_875_000_000_000));
+    let read = Arc::clone(&now);
+    let clock = WallClock::new(move || Timestamp::from_millis(read.load(Ordering::SeqCst)));
+    let watch = TlsWatch::start(files.settings().clock(clock), EVERY, |_| {})
+        .await
+        .unwrap();
+    files.identity(&files.ca.issue_for(&["client"], 2030, 2031));
+    next_read().await;
+    assert_eq!((watch.reloads(), watch.failures()), (0, 1));
+    now.store(1_907_000_000_000, Ordering::SeqCst);
+    next_read().await;
+    assert_eq!((watch.reloads(), watch.failures()), (1, 1));
 }
 
 #[cfg(unix)]

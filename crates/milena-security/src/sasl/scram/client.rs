@@ -30,10 +30,10 @@ pub struct ScramClient {
     /// Salted passwords of earlier exchanges.
     cache: SaltedCache,
     /// The state of the exchange.
-    state: State,
+    state: ClientState,
 }
 
-enum State {
+enum ClientState {
     /// Nothing was received yet.
     First,
     /// The proof was sent. The broker's signature must be this one.
@@ -46,8 +46,8 @@ impl ScramClient {
     /// Creates the half for one authentication of `login`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an empty user name, and [`ErrorKind::Security`] if the system gives
-    /// no random bytes.
+    /// [`ErrorKind::Config`] for an empty user name, and [`ErrorKind::Security`] if the system
+    /// gives no random bytes.
     pub fn new(hash: ScramHash, login: &UserPassword) -> Result<Self> {
         Self::with_nonce(hash, login, nonce::draw()?)
     }
@@ -66,8 +66,8 @@ impl ScramClient {
     /// Creates the half with a given nonce, for test vectors and simulations.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] for an empty user name, or a nonce with other characters than printable
-    /// ASCII without a comma.
+    /// [`ErrorKind::Config`] for an empty user name, or a nonce with other characters than
+    /// printable ASCII without a comma.
     pub fn with_nonce(hash: ScramHash, login: &UserPassword, nonce: String) -> Result<Self> {
         if login.user.is_empty() || !nonce::is_nonce(&nonce) {
             let text = "SCRAM needs a user name and a printable nonce";
@@ -83,7 +83,7 @@ impl ScramClient {
             password: login.password.clone(),
             credential: login.id(),
             cache: SaltedCache::default(),
-            state: State::First,
+            state: ClientState::First,
         })
     }
 
@@ -130,7 +130,7 @@ impl ScramClient {
         let auth = format!("{},{text},{without_proof}", self.first.bare());
         let proof = xor(&client_key, &hash.hmac(&stored_key, auth.as_bytes()));
         let server_key = hash.hmac(&salted, SERVER_KEY);
-        self.state = State::Final {
+        self.state = ClientState::Final {
             signature: hash.hmac(&server_key, auth.as_bytes()),
         };
         let proof = Zeroizing::new(STANDARD.encode(&*proof));
@@ -144,12 +144,12 @@ impl ClientExchange for ScramClient {
     }
 
     fn step(&mut self, answer: &[u8]) -> Result<Step> {
-        let state = std::mem::replace(&mut self.state, State::Over);
+        let state = std::mem::replace(&mut self.state, ClientState::Over);
         let text = std::str::from_utf8(answer)
             .map_err(|_| broken("the broker's SCRAM message is not text"))?;
         match state {
-            State::First => self.prove(text).map(Step::Send),
-            State::Final { signature } => {
+            ClientState::First => self.prove(text).map(Step::Send),
+            ClientState::Final { signature } => {
                 let found = read_server_final(text).map_err(|why| {
                     broken(format!(
                         "the broker's last SCRAM message is refused: {}",
@@ -165,12 +165,12 @@ impl ClientExchange for ScramClient {
                     ))
                 }
             }
-            State::Over => Err(broken("the broker sent a SCRAM message after the last one")),
+            ClientState::Over => Err(broken("the broker sent a SCRAM message after the last one")),
         }
     }
 
     fn is_slow(&self, answer: &[u8]) -> bool {
-        let State::First = self.state else {
+        let ClientState::First = self.state else {
             return false;
         };
         let server = std::str::from_utf8(answer)

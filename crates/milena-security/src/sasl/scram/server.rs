@@ -22,10 +22,10 @@ pub struct ScramServer {
     /// The server's part of the nonce, for test vectors. `None` draws one.
     nonce: Option<String>,
     /// The state of the exchange.
-    state: State,
+    state: ServerState,
 }
 
-enum State {
+enum ServerState {
     /// Nothing was received yet.
     First,
     /// The salt was sent, and the proof is awaited.
@@ -56,7 +56,7 @@ impl ScramServer {
             hash,
             accounts,
             nonce: None,
-            state: State::First,
+            state: ServerState::First,
         }
     }
 
@@ -69,12 +69,12 @@ impl ScramServer {
 
     /// Takes the next message of the client.
     pub fn step(&mut self, message: &[u8]) -> ServerStep {
-        let state = std::mem::replace(&mut self.state, State::Over);
+        let state = std::mem::replace(&mut self.state, ServerState::Over);
         let text = std::str::from_utf8(message).ok();
         let next = match (state, text) {
-            (State::First, Some(text)) => self.challenge(text),
-            (State::Final(pending), Some(text)) => self.check(&pending, text),
-            (State::Over, _) | (_, None) => None,
+            (ServerState::First, Some(text)) => self.challenge(text),
+            (ServerState::Final(pending), Some(text)) => self.check(&pending, text),
+            (ServerState::Over, _) | (_, None) => None,
         };
         next.unwrap_or_else(|| {
             // Kafka's text, which names neither the user nor the reason.
@@ -101,7 +101,7 @@ impl ScramServer {
             iterations: account.credential.iterations(),
         };
         let answer_text = answer.text();
-        self.state = State::Final(Box::new(Pending {
+        self.state = ServerState::Final(Box::new(Pending {
             account,
             header: header.as_bytes().to_vec(),
             nonce: answer.nonce,

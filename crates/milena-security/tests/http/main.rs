@@ -1,6 +1,6 @@
 //! The HTTP client, and what asks by it: token providers.
 
-#![cfg(all(feature = "http", feature = "ring"))]
+#![cfg(all(feature = "http", any(feature = "ring", feature = "aws-lc-rs")))]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -11,6 +11,10 @@ use milena_security::SecretSource;
 use milena_security::sasl::SaslExtensions;
 use milena_security::tls::{PemSource, SigningAlgorithm, TokenSigner};
 use milena_security::token::{Assertion, Grant, OidcProvider, TokenProvider};
+#[cfg(not(feature = "ring"))]
+use rustls::crypto::aws_lc_rs::default_provider as cryptography;
+#[cfg(feature = "ring")]
+use rustls::crypto::ring::default_provider as cryptography;
 use serde_json::Value;
 
 use crate::client::on_loopback;
@@ -25,7 +29,7 @@ fn secret() -> Grant {
     }
 }
 
-fn provider(web: &Web, grant: Grant) -> OidcProvider {
+fn asking(web: &Web, grant: Grant) -> OidcProvider {
     let quick = Backoff::new(Duration::from_millis(1), Duration::from_millis(2));
     OidcProvider::new(on_loopback(), web.url("/token"), grant)
         .clock(WallClock::new(|| NOW))
@@ -58,7 +62,7 @@ async fn client_credentials_go_in_the_header_and_the_scope_in_the_form() {
     let extensions = SaslExtensions::new()
         .with("logicalCluster", "lkc-1")
         .unwrap();
-    let provider = provider(&web, secret())
+    let provider = asking(&web, secret())
         .scope("a b&c")
         .extensions(extensions.clone());
     let token = provider.token().await.unwrap();
@@ -96,7 +100,7 @@ async fn client_credentials_go_in_the_header_and_the_scope_in_the_form() {
 async fn a_long_scope_arrives_whole() {
     let web = token_server().await;
     let scope = "x".repeat(16 << 10);
-    provider(&web, secret())
+    asking(&web, secret())
         .scope(scope.clone())
         .token()
         .await
@@ -118,7 +122,7 @@ async fn a_server_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
         ),
     })
     .await;
-    let provider = provider(&web, secret());
+    let provider = asking(&web, secret());
     assert!(provider.token().await.is_ok());
     assert_eq!(web.requests().len(), 4);
     let error = provider.token().await.unwrap_err();
@@ -134,7 +138,7 @@ async fn a_server_that_is_down_is_asked_again_and_one_that_refuses_is_not() {
 #[tokio::test]
 async fn a_server_that_stays_down_is_given_up() {
     let web = Web::start(|_| answer(500, "s+cret:canary")).await;
-    let error = provider(&web, secret()).token().await.unwrap_err();
+    let error = asking(&web, secret()).token().await.unwrap_err();
     assert!(error.is_retriable(), "{error}");
     assert!(!format!("{error:?}").contains("canary"));
     assert_eq!(web.requests().len(), 5);
@@ -153,7 +157,7 @@ async fn an_answer_without_a_usable_token_is_refused_with_a_reason() {
         ),
     ] {
         let web = Web::start(move |_| answer(200, body)).await;
-        let error = provider(&web, secret()).token().await.unwrap_err();
+        let error = asking(&web, secret()).token().await.unwrap_err();
         let text = format!("{error:?}");
         assert!(text.contains(reason) && !text.contains("canary"), "{text}");
     }
@@ -169,7 +173,7 @@ async fn a_life_in_the_token_itself_counts() {
     );
     let json = format!(r#"{{"access_token":"{token}","expires_in":3600}}"#);
     let web = Web::start(move |_| answer(200, &json)).await;
-    let found = provider(&web, secret()).token().await.unwrap();
+    let found = asking(&web, secret()).token().await.unwrap();
     assert_eq!(found.expires(), NOW.plus(Duration::from_secs(60)));
 }
 
@@ -200,9 +204,7 @@ fn verified(token: &str, certificate: &str, name: &str) -> (Value, Value) {
     if name == "ES256" {
         signature = in_der(&signature);
     }
-    let all = rustls::crypto::ring::default_provider()
-        .signature_verification_algorithms
-        .all;
+    let all = cryptography().signature_verification_algorithms.all;
     let mut matching = all.iter().filter(|algorithm| {
         algorithm
             .verify_signature(key.raw_bytes(), text.as_bytes(), &signature)
@@ -246,7 +248,7 @@ async fn an_assertion_is_signed_for_each_request() {
             .key_id("key-1")
             .with_id()
             .claim("team", "a".into());
-        provider(&web, Grant::JwtBearer(assertion))
+        asking(&web, Grant::JwtBearer(assertion))
             .scope("kafka")
             .token()
             .await
@@ -286,7 +288,7 @@ async fn a_client_assertion_stands_in_place_of_the_secret() {
         id: Some("billing".into()),
         assertion: Assertion::read_from(SecretSource::file(path)),
     };
-    provider(&web, grant).scope("kafka").token().await.unwrap();
+    asking(&web, grant).scope("kafka").token().await.unwrap();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
     let wanted = [

@@ -1,6 +1,6 @@
 //! TLS configuration: handshakes of a client with a server in memory, files, and reloads.
 
-#![cfg(feature = "ring")]
+#![cfg(any(feature = "ring", feature = "aws-lc-rs"))]
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -35,11 +35,8 @@ impl HttpAnswer {
         &self.body
     }
 
-    /// Reads the body as JSON.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Decode`] if it is none. The text does not show it.
-    pub fn json(&self) -> Result<Value> {
+    /// Reads the body as JSON. The error does not show it.
+    pub(crate) fn json(&self) -> Result<Value> {
         serde_json::from_slice(self.body.expose())
             .map_err(|_| Error::new(ErrorKind::Decode, "the answer is no JSON"))
     }

@@ -45,6 +45,12 @@ impl TlsConfig {
         Arc::clone(&self.client)
     }
 
+    /// Returns true if `other` is this configuration or a clone of it.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.client, &other.client)
+    }
+
     /// Returns the client's own certificate. `None` if it shows none.
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use milena_core::{Error, ErrorKind, Result};
 use rustls::SignatureScheme;
 use rustls::sign::SigningKey;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::pem_source::PemSource;
 use super::private_key::private_key;
@@ -72,17 +72,18 @@ impl TokenSigner {
         Ok(Self { algorithm, key })
     }
 
-    /// Returns the token with `claims`, signed. `key_id` names the key in its header.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Security`] if the signature cannot be made.
-    pub fn token(&self, claims: &Value, key_id: Option<&str>) -> Result<Secret> {
-        let mut header = json!({ "alg": self.algorithm.name(), "typ": "JWT" });
-        if let (Some(id), Some(header)) = (key_id, header.as_object_mut()) {
-            header.insert("kid".to_owned(), json!(id));
-        }
-        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&header), part(claims));
+    /// Returns the token with `claims`, signed. `header` holds more than algorithm and type, such
+    /// as the name of the key.
+    #[cfg(feature = "http")]
+    pub(crate) fn token(
+        &self,
+        claims: Map<String, Value>,
+        mut header: Map<String, Value>,
+    ) -> Result<Secret> {
+        header.insert("alg".to_owned(), json!(self.algorithm.name()));
+        header.insert("typ".to_owned(), json!("JWT"));
+        let part = |fields| URL_SAFE_NO_PAD.encode(Value::Object(fields).to_string());
+        let text = format!("{}.{}", part(header), part(claims));
         let failed = |why: &str| {
             let text = format!("a token cannot be signed: {why}");
             Error::new(ErrorKind::Security, text)

@@ -97,10 +97,23 @@ impl TlsWatch {
         self.current.borrow().clone()
     }
 
-    /// Returns a receiver of all later configurations.
-    #[must_use]
-    pub fn changes(&self) -> watch::Receiver<TlsConfig> {
-        self.current.clone()
+    /// Waits until the newest configuration is another one than `seen`, and returns it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] if the watch ended.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped, no change is missed.
+    pub async fn newer_than(&self, seen: &TlsConfig) -> Result<TlsConfig> {
+        let mut current = self.current.clone();
+        let newer = current.wait_for(|config| !config.is_same(seen)).await;
+        match newer {
+            Ok(config) => Ok(config.clone()),
+            Err(_) => Err(Error::new(
+                ErrorKind::Closed,
+                "the TLS files are no longer watched",
+            )),
+        }
     }
 
     /// Returns the number of changes that were taken.

@@ -28,6 +28,8 @@ struct Made {
     claims: Map<String, Value>,
     /// The name of the key in the header. `None` leaves it out.
     key_id: Option<String>,
+    /// The file with more claims and more of the header. `None` if there is none.
+    template: Option<SecretSource>,
     /// The time for which an assertion is valid.
     life: Duration,
     /// The time before now from which on it is valid, since clocks differ.
@@ -55,19 +57,27 @@ impl Assertion {
             signer,
             claims,
             key_id: None,
+            template: None,
             life: Duration::from_secs(300),
             back: Duration::from_secs(60),
             with_id: false,
         })))
     }
 
-    /// Sets a claim (`sasl.oauthbearer.assertion.template.file` holds more). Does nothing for a
-    /// token that is read.
+    /// Sets a claim that is a text. Does nothing for a token that is read.
     #[must_use]
-    pub fn claim(self, name: impl Into<String>, value: Value) -> Self {
+    pub fn claim(self, name: impl Into<String>, value: &str) -> Self {
         self.with(|made| {
-            made.claims.insert(name.into(), value);
+            made.claims.insert(name.into(), json!(value));
         })
+    }
+
+    /// Takes more of the token from a JSON object with the fields `header` and `payload`
+    /// (`sasl.oauthbearer.assertion.template.file`). It is read for each token. What is set by a
+    /// method counts more. Does nothing for a token that is read.
+    #[must_use]
+    pub fn template(self, source: SecretSource) -> Self {
+        self.with(|made| made.template = Some(source))
     }
 
     /// Sets the name of the key in the header. Does nothing for a token that is read.
@@ -109,15 +119,19 @@ impl Assertion {
     pub(crate) async fn token(&self, now: Timestamp) -> Result<Secret> {
         match &self.0 {
             Origin::Read(source) => source.read().await,
-            Origin::Made(made) => made.token(now),
+            Origin::Made(made) => made.token(now).await,
         }
     }
 }
 
 impl Made {
-    fn token(&self, now: Timestamp) -> Result<Secret> {
+    async fn token(&self, now: Timestamp) -> Result<Secret> {
         let seconds = |time: Timestamp| json!(time.to_millis().div_euclid(1_000));
-        let mut claims = self.claims.clone();
+        let (mut header, mut claims) = self.read_template().await?;
+        claims.extend(self.claims.clone());
+        if let Some(id) = &self.key_id {
+            header.insert("kid".to_owned(), json!(id));
+        }
         let back = i64::try_from(self.back.as_millis()).unwrap_or(i64::MAX);
         let begins = Timestamp::from_millis(now.to_millis().saturating_sub(back));
         claims.insert("iat".to_owned(), seconds(now));
@@ -131,7 +145,26 @@ impl Made {
             })?;
             claims.insert("jti".to_owned(), json!(hex(&id)));
         }
-        self.signer
-            .token(&Value::Object(claims), self.key_id.as_deref())
+        self.signer.token(claims, header)
+    }
+
+    /// Returns header and claims of the template, both empty without one.
+    async fn read_template(&self) -> Result<(Map<String, Value>, Map<String, Value>)> {
+        let Some(source) = &self.template else {
+            return Ok((Map::new(), Map::new()));
+        };
+        let text = source.read().await?;
+        let fields: Option<Map<String, Value>> = serde_json::from_slice(text.expose()).ok();
+        let mut fields = fields.ok_or_else(|| {
+            let text = format!(
+                "{source} is no template of an assertion: it needs a JSON object with header and payload"
+            );
+            Error::new(ErrorKind::Config, text)
+        })?;
+        let mut part = |name: &str| match fields.remove(name) {
+            Some(Value::Object(part)) => part,
+            _ => Map::new(),
+        };
+        Ok((part("header"), part("payload")))
     }
 }

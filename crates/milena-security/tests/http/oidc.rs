@@ -247,7 +247,7 @@ async fn an_assertion_is_signed_for_each_request() {
         let assertion = signed(algorithm, key, None)
             .key_id("key-1")
             .with_id()
-            .claim("team", "a".into());
+            .claim("team", "a");
         asking(&web, Grant::JwtBearer(assertion))
             .scope("kafka")
             .token()
@@ -300,6 +300,32 @@ async fn a_client_assertion_stands_in_place_of_the_secret() {
     ];
     assert_eq!(form(&web.requests()[0]), wanted);
     assert!(!web.requests()[0].contains("authorization"));
+}
+
+#[tokio::test]
+async fn a_template_adds_to_header_and_claims() {
+    let web = token_server().await;
+    let template = r#"{"header":{"x5t":"abc","kid":"old"},"payload":{"roles":["a"],"sub":"old"}}"#;
+    let assertion = signed(SigningAlgorithm::Es256, "pkcs8.pem", None).key_id("new");
+    let with = |template: &str| assertion.clone().template(SecretSource::value(template));
+    asking(&web, Grant::JwtBearer(with(template)))
+        .token()
+        .await
+        .unwrap();
+    let (header, claims) = verified(&form(&web.requests()[0])[1].1, "ec-cert.pem", "ES256");
+    assert_eq!(
+        (&header["x5t"], &header["kid"]),
+        (&"abc".into(), &"new".into())
+    );
+    assert_eq!(
+        (&claims["roles"][0], &claims["sub"]),
+        (&"a".into(), &"billing".into())
+    );
+    let error = asking(&web, Grant::JwtBearer(with("[]")))
+        .token()
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no template"), "{error}");
 }
 
 #[test]

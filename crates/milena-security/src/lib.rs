@@ -5,8 +5,8 @@
 //! - [`sasl`] has the mechanisms, with the client's and the server's half of each.
 //! - [`token`] has the providers of bearer tokens.
 //! - [`aws`] has AWS credentials and the signature of requests.
-//! - [`tls`] has the configuration of TLS, for clients and brokers (feature `tls`).
-//! - [`http`] has the one small HTTP client (feature `http`).
+//! - `tls` has the configuration of TLS, for clients and brokers (feature `tls`).
+//! - `http` has the one small HTTP client (feature `http`).
 //!
 //! Nothing here knows a Kafka message.
 

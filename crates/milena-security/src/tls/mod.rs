@@ -30,6 +30,7 @@ mod private_key;
 mod provider;
 mod roots;
 mod server;
+#[cfg(feature = "http")]
 mod signer;
 mod watch;
 
@@ -41,5 +42,6 @@ pub use identity::{Identity, IdentitySource};
 pub use pem_source::PemSource;
 pub use roots::Roots;
 pub use server::{ClientCertificates, TlsServerBuilder, TlsServerConfig};
+#[cfg(feature = "http")]
 pub use signer::{SigningAlgorithm, TokenSigner};
 pub use watch::{Reload, TlsWatch};

@@ -74,7 +74,6 @@ impl TokenSigner {
 
     /// Returns the token with `claims`, signed. `header` holds more than algorithm and type, such
     /// as the name of the key.
-    #[cfg(feature = "http")]
     pub(crate) fn token(
         &self,
         claims: Map<String, Value>,

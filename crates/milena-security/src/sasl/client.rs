@@ -14,6 +14,7 @@ use super::oauth::OAuthClient;
 use super::plain::PlainClient;
 use super::scram::{SaltedCache, ScramClient, ScramHash};
 use crate::aws::{AwsCredentialProvider, Region};
+use crate::secret::CredentialId;
 use crate::token::TokenProvider;
 
 /// The broker that a client authenticates with.
@@ -41,6 +42,11 @@ pub trait SaslMechanism: Send + Sync + 'static {
     ///
     /// The caller limits the time. The future may be dropped at each wait.
     fn begin<'a>(&'a self, peer: &'a AuthPeer) -> BoxFuture<'a, Result<Box<dyn ClientExchange>>>;
+
+    /// Hears that a broker refused the credential with this identity. Does nothing by default.
+    fn refused(&self, credential: CredentialId) {
+        let _ = credential;
+    }
 }
 
 /// The identity of a client: a mechanism and the source of its credentials. A clone shares both.
@@ -131,6 +137,12 @@ impl Sasl {
     /// If the future is dropped, nothing was begun.
     pub async fn begin(&self, peer: &AuthPeer) -> Result<Box<dyn ClientExchange>> {
         self.0.begin(peer).await
+    }
+
+    /// Tells the source that a broker refused the credential that an exchange used, so that it does
+    /// not keep it. Call it for each refusal, and compare the identity of the next exchange.
+    pub fn refused(&self, credential: CredentialId) {
+        self.0.refused(credential);
     }
 }
 
@@ -227,6 +239,10 @@ impl<P: TokenProvider> SaslMechanism for OAuth<P> {
             let exchange = OAuthClient::new(self.0.token().await?)?;
             Ok(Box::new(exchange) as Box<dyn ClientExchange>)
         })
+    }
+
+    fn refused(&self, credential: CredentialId) {
+        self.0.refused(credential);
     }
 }
 

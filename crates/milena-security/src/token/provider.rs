@@ -7,7 +7,7 @@ use milena_core::Result;
 
 use super::bearer::BearerToken;
 use crate::sasl::SaslExtensions;
-use crate::secret::SecretSource;
+use crate::secret::{CredentialId, SecretSource};
 
 /// A source of bearer tokens. It is asked at each authentication.
 ///
@@ -18,6 +18,12 @@ pub trait TokenProvider: Send + Sync + 'static {
     ///
     /// The future may be dropped at each wait.
     fn token(&self) -> BoxFuture<'_, Result<BearerToken>>;
+
+    /// Hears that a broker refused the token whose value has this identity. A provider that keeps
+    /// tokens may drop it. Does nothing by default.
+    fn refused(&self, token: CredentialId) {
+        let _ = token;
+    }
 }
 
 /// A provider that always returns the same token.

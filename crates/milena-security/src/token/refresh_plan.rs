@@ -73,6 +73,11 @@ impl RefreshPlan {
         self
     }
 
+    /// Returns the shortest time between two fetches.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.least
+    }
+
     /// Returns the time at which a token is replaced that was fetched at `fetched` and ends at
     /// `expires`. `unit` is the draw of the jitter, from 0 for the earliest to 1 for the latest
     /// time.

@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use super::bearer::BearerToken;
 use super::provider::TokenProvider;
 use super::refresh_plan::RefreshPlan;
+use crate::secret::CredentialId;
 
 /// A provider that keeps the token of another provider and replaces it in time.
 ///
@@ -58,6 +59,8 @@ struct Shared {
 struct Held {
     /// The newest token.
     token: BearerToken,
+    /// The time at which it was fetched.
+    fetched: Timestamp,
     /// The time from which on it is replaced. Moved on when a fetch fails.
     due: Timestamp,
 }
@@ -100,18 +103,6 @@ impl Refresher {
         self.shared.failed.load(Ordering::Relaxed)
     }
 
-    /// Drops the token, since a broker refused it. The next call fetches another one.
-    pub fn forget(&self, refused: &BearerToken) {
-        let mut held = self.shared.held.lock();
-        // Another connection may have replaced it already.
-        if held
-            .as_ref()
-            .is_some_and(|held| held.token.value() == refused.value())
-        {
-            *held = None;
-        }
-    }
-
     async fn get(&self) -> Result<BearerToken> {
         if let Some(token) = self.valid() {
             return Ok(token);
@@ -148,6 +139,22 @@ impl TokenProvider for Refresher {
     fn token(&self) -> BoxFuture<'_, Result<BearerToken>> {
         Box::pin(self.get())
     }
+
+    /// Drops the token, so that the next call fetches another one.
+    ///
+    /// A token that is younger than [`RefreshPlan::least`] stays. A broker that refuses every token
+    /// would otherwise have each connection ask the identity server.
+    fn refused(&self, token: CredentialId) {
+        let now = self.shared.clock.now();
+        let mut held = self.shared.held.lock();
+        // Another connection may have replaced it already.
+        if held.as_ref().is_some_and(|held| {
+            held.token.value().id() == token
+                && now.since(held.fetched) >= self.shared.plan.shortest()
+        }) {
+            *held = None;
+        }
+    }
 }
 
 impl Shared {
@@ -177,6 +184,7 @@ impl Shared {
                 let due = self.plan.due(now, token.expires(), fastrand::f64());
                 *self.held.lock() = Some(Held {
                     token: token.clone(),
+                    fetched: now,
                     due,
                 });
             }

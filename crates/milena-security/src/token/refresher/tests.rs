@@ -162,11 +162,19 @@ async fn a_caller_that_gives_up_leaves_the_fetch_to_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_replaced_once() {
+async fn a_refused_token_is_replaced_once_and_not_at_once() {
     let bed = bed(Duration::ZERO, HOUR);
-    let first = bed.refresher.token().await.unwrap();
-    bed.refresher.forget(&first);
+    let first = bed.refresher.token().await.unwrap().value().id();
+    bed.refresher.refused(first);
+    assert_eq!(bed.token().await.unwrap(), "token-0", "it is too young");
+    bed.pass(60);
+    bed.refresher.refused(first);
     assert_eq!(bed.token().await.unwrap(), "token-1");
-    bed.refresher.forget(&first);
-    assert_eq!(bed.token().await.unwrap(), "token-1");
+    bed.pass(60);
+    bed.refresher.refused(first);
+    assert_eq!(
+        bed.token().await.unwrap(),
+        "token-1",
+        "another one was refused"
+    );
 }

@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("milena-config", &["milena-core"]),
     ("milena-lanes", &["milena-core"]),
     ("milena-protocol", &["milena-core"]),
+    ("milena-security", &["milena-core"]),
     ("milena-serializer", &["milena-core"]),
     ("milena-middleware", &["milena-core"]),
     ("milena-tracing", &["milena-middleware"]),

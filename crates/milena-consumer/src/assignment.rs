@@ -147,11 +147,12 @@ impl Assignment {
             .iter()
             .filter_map(|partition| assignment.insert(place(partition), Arc::clone(partition)))
             .collect();
-        self.list(&assignment);
-        drop(assignment);
+        // Fenced before the new ones are listed. The fetcher must not find both to be fetched.
         for partition in &old {
             self.fence(partition);
         }
+        self.list(&assignment);
+        drop(assignment);
         if let Some(lanes) = self.lanes() {
             start(&*lanes, &fresh);
         }

@@ -64,7 +64,8 @@ impl Fetcher {
         let mut hints = Vec::new();
         let mut all = 0;
         let mut last = None;
-        let has_room = frame.body.len() < frame.max_bytes / 2;
+        let fetched = answer.partitions.iter().map(|entry| entry.records.len());
+        let room = frame.max_bytes.saturating_sub(fetched.sum());
         for entry in &answer.partitions {
             let Some(asked) = fetch_set.find(entry) else {
                 continue;
@@ -108,6 +109,7 @@ impl Fetcher {
                     .found(&asked.partition, asked.wish.turn, end);
                 continue;
             }
+            let has_room = room >= asked.entry.max_bytes as usize;
             if entry.records.is_empty() && has_room && self.has_more(entry, asked) {
                 // The answer had room, but the partition's next batch is larger than its part of
                 // the request.

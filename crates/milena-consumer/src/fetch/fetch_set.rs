@@ -36,46 +36,61 @@ impl FetchSet {
     /// Adds a partition, or replaces its entry.
     pub(super) fn put(&mut self, asked: Asked) {
         let place = asked.partition.place().clone();
-        self.remove(&place, None);
         if let Some(id) = asked.entry.topic_id {
             self.names.entry(id).or_insert_with(|| place.topic.clone());
         }
         self.len += 1;
         self.at_leader_only += usize::from(!asked.names_rack);
-        match asked.one_batch {
-            Some(bytes) => self.one_batch_each += bytes as usize,
-            None => drop(self.unread.insert(place.clone())),
+        self.one_batch_each += asked.one_batch.unwrap_or(0) as usize;
+        let (is_unread, is_alone) = (asked.one_batch.is_none(), asked.is_alone);
+        let topic = self.topics.entry(place.topic.clone()).or_default();
+        if let Some(before) = topic.insert(place.partition, asked) {
+            self.take_off(&place, &before);
         }
-        if asked.is_alone {
-            self.alone.insert(place.clone());
+        if is_unread {
+            self.unread.insert(place.clone());
         }
-        let topic = self.topics.entry(place.topic).or_default();
-        topic.insert(place.partition, asked);
+        if is_alone {
+            self.alone.insert(place);
+        }
     }
 
-    /// Removes the partition at `place`. Leaves it if it is another than `only`, which a later
-    /// assignment of the same place is. Returns true if it was removed.
-    pub(super) fn remove(&mut self, place: &TopicPartition, only: Option<&Arc<Partition>>) -> bool {
+    /// Removes a partition. Leaves one that is assigned now at the same place. Returns true if it
+    /// was removed.
+    pub(super) fn remove(&mut self, partition: &Arc<Partition>) -> bool {
+        let place = partition.place();
         let Some(topic) = self.topics.get_mut(&place.topic) else {
             return false;
         };
-        let is_it = |asked: &Asked| only.is_none_or(|only| Arc::ptr_eq(only, &asked.partition));
-        if !topic.get(&place.partition).is_some_and(is_it) {
+        let known = topic.get(&place.partition);
+        if !known.is_some_and(|known| Arc::ptr_eq(partition, &known.partition)) {
             return false;
         }
         let gone = topic.remove(&place.partition);
         if topic.is_empty() {
             self.topics.remove(&place.topic);
-            self.names.retain(|_, name| *name != place.topic);
         }
         if let Some(asked) = gone {
-            self.len -= 1;
-            self.at_leader_only -= usize::from(!asked.names_rack);
-            self.one_batch_each -= asked.one_batch.unwrap_or(0) as usize;
-            self.unread.remove(place);
-            self.alone.remove(place);
+            self.take_off(place, &asked);
         }
         true
+    }
+
+    /// Takes an entry that was removed or replaced off the sums and lists.
+    fn take_off(&mut self, place: &TopicPartition, asked: &Asked) {
+        self.len -= 1;
+        self.at_leader_only -= usize::from(!asked.names_rack);
+        self.one_batch_each -= asked.one_batch.unwrap_or(0) as usize;
+        self.unread.remove(place);
+        self.alone.remove(place);
+        // The id of a topic that is gone, or that was created again.
+        if let Some(id) = asked.entry.topic_id {
+            let topic = self.topics.get(&place.topic);
+            let next = topic.and_then(|topic| topic.values().next());
+            if next.is_none_or(|next| next.entry.topic_id != Some(id)) {
+                self.names.remove(&id);
+            }
+        }
     }
 
     /// Returns the partition of an answer's entry. `None` if it was not asked for.
@@ -125,5 +140,90 @@ impl FetchSet {
     /// Returns true if the broker may name nearer replicas.
     pub(super) fn names_rack(&self) -> bool {
         self.at_leader_only == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_core::NodeId;
+    use milena_protocol::fetch::FetchPartition;
+
+    use super::*;
+    use crate::partition::{FetchFrom, Wish};
+    use crate::wakes::Wakes;
+
+    fn partition(number: u32) -> Arc<Partition> {
+        let place = TopicPartition::new("orders", number);
+        let wakes = Wakes::default().of_partition();
+        Partition::new(place, FetchFrom::At(0_u32.into()), wakes)
+    }
+
+    fn asked(partition: &Arc<Partition>, id: u128, one_batch: Option<u32>) -> Asked {
+        let place = partition.place();
+        Asked {
+            node: NodeId::from_wire(1).unwrap(),
+            partition: Arc::clone(partition),
+            entry: FetchPartition {
+                topic: place.topic.clone(),
+                topic_id: Some(Uuid::from_u128(id)),
+                partition: place.partition,
+                offset: 0_u32.into(),
+                leader_epoch: None,
+                last_fetched_epoch: None,
+                max_bytes: 100,
+            },
+            wish: Wish {
+                offset: 0_u32.into(),
+                turn: 0,
+                last_epoch: None,
+                largest_batch: 0,
+                is_empty: one_batch.is_some(),
+            },
+            at_leader: true,
+            names_rack: one_batch.is_some(),
+            is_alone: one_batch.is_none(),
+            one_batch,
+        }
+    }
+
+    #[test]
+    fn sums_and_lists_follow_entries_that_come_change_and_go() {
+        let (first, second) = (partition(0), partition(1));
+        let mut set = FetchSet::default();
+        set.put(asked(&first, 1, Some(60)));
+        set.put(asked(&second, 1, Some(40)));
+        assert_eq!((set.len(), set.one_batch_each()), (2, 100));
+        set.put(asked(&first, 1, None));
+        assert_eq!((set.len(), set.one_batch_each()), (2, 40));
+        assert_eq!((set.unread().len(), set.alone().len()), (1, 1));
+        assert!(!set.names_rack());
+        assert!(set.remove(&first) && !set.remove(&first));
+        assert_eq!((set.len(), set.one_batch_each()), (1, 40));
+        assert!(set.unread().is_empty() && set.alone().is_empty() && set.names_rack());
+        assert!(set.remove(&second) && set.is_empty());
+    }
+
+    #[test]
+    fn a_partition_that_is_assigned_again_is_not_removed_with_its_predecessor() {
+        let (before, again) = (partition(0), partition(0));
+        let mut set = FetchSet::default();
+        set.put(asked(&before, 1, Some(60)));
+        set.put(asked(&again, 1, Some(60)));
+        assert!(!set.remove(&before));
+        assert_eq!((set.len(), set.one_batch_each()), (1, 60));
+        assert!(set.remove(&again));
+    }
+
+    #[test]
+    fn ids_of_topics_that_are_gone_or_were_created_again_are_forgotten() {
+        let only = partition(0);
+        let mut set = FetchSet::default();
+        set.put(asked(&only, 1, Some(60)));
+        set.put(asked(&only, 1, Some(50)));
+        assert_eq!(set.names.len(), 1);
+        set.put(asked(&only, 2, Some(50)));
+        assert_eq!(set.names.keys().collect::<Vec<_>>(), [&Uuid::from_u128(2)]);
+        set.remove(&only);
+        assert!(set.names.is_empty());
     }
 }

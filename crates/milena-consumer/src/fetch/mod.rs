@@ -39,14 +39,7 @@ use waiting::Waiting;
 /// Fetches until the future is dropped or the cluster handle is closed.
 pub(crate) async fn run(core: Arc<Core>) {
     let mut changed = core.cluster.changed();
-    let mut fetcher = Fetcher {
-        core: Arc::clone(&core),
-        nodes: HashMap::new(),
-        flying: FuturesUnordered::new(),
-        waiting: Waiting::default(),
-        known: None,
-        copied: None,
-    };
+    let mut fetcher = Fetcher::new(Arc::clone(&core));
     loop {
         let wake_at = fetcher.start(Instant::now());
         tokio::select! {
@@ -117,6 +110,17 @@ struct Look {
 }
 
 impl Fetcher {
+    fn new(core: Arc<Core>) -> Self {
+        Self {
+            core,
+            nodes: HashMap::new(),
+            flying: FuturesUnordered::new(),
+            waiting: Waiting::default(),
+            known: None,
+            copied: None,
+        }
+    }
+
     /// Sends a fetch to each broker that has none in flight and that there are partitions to ask
     /// for. Returns the latest time of the next call.
     ///
@@ -171,11 +175,14 @@ impl Fetcher {
             touched.iter().chain(&due).for_each(&mut look_at);
         } else {
             partitions.iter().for_each(&mut look_at);
-            self.waiting
-                .keep_only(&partitions.iter().map(waiting::key).collect());
-            self.nodes
-                .values_mut()
-                .for_each(|node| node.reassigned = true);
+            let known = self.known.as_ref();
+            if known.is_none_or(|(listed, _)| !Arc::ptr_eq(listed, &partitions)) {
+                self.waiting
+                    .keep_only(&partitions.iter().map(waiting::key).collect());
+                self.nodes
+                    .values_mut()
+                    .for_each(|node| node.reassigned = true);
+            }
             self.known = Some((partitions, Arc::clone(&look.metadata)));
         }
         if !leaderless.is_empty() {
@@ -243,6 +250,16 @@ impl Fetcher {
         let before = before.filter(|before| Some(*before) != node);
         for id in node.into_iter().chain(before) {
             let node = self.nodes.entry(id).or_insert_with(Node::new);
+            node.change(partition);
+        }
+    }
+
+    /// Notes that a partition is asked of broker `id`. It may have been parked, or sent to another
+    /// broker, since it was last looked at.
+    fn keep_at(&mut self, partition: &Arc<Partition>, id: NodeId) {
+        let before = self.waiting.fetch_from(partition, id);
+        let before = before.filter(|before| *before != id);
+        if let Some(node) = before.and_then(|before| self.nodes.get_mut(&before)) {
             node.change(partition);
         }
     }
@@ -324,6 +341,9 @@ impl Fetcher {
                     None
                 }
             };
+            if asked.is_some() {
+                self.keep_at(&partition, id);
+            }
             if let Some(node) = self.nodes.get_mut(&id) {
                 match asked {
                     Some(asked) => node.put(asked),
@@ -487,7 +507,7 @@ impl Fetcher {
 
     /// Has those partitions of a broker looked at again that no longer want what is asked for. So a
     /// change that nothing told this task is seen within a second.
-    fn sweep(&self, id: NodeId, now: Instant) {
+    fn sweep(&mut self, id: NodeId, now: Instant) {
         let share = share(
             self.core.budget.limit(),
             self.core.assignment.listed_now().len(),
@@ -495,14 +515,19 @@ impl Fetcher {
         let Some(node) = self.nodes.get(&id) else {
             return;
         };
-        for asked in node.fetch_set.iter() {
+        let is_same = |asked: &Asked| {
             let partition = &asked.partition;
-            let same = self.want(partition, now, share) == Want::Fetch(asked.wish)
-                && asked.at_leader == partition.nearer(now).is_none()
-                && asked.names_rack != partition.wants_leader(now);
-            if !same {
-                partition.touch();
-            }
+            self.want(partition, now, share) == Want::Fetch(asked.wish)
+                && asked.names_rack != partition.wants_leader(now)
+                && match partition.nearer(now) {
+                    Some(nearer) => nearer == id,
+                    None => asked.at_leader,
+                }
+        };
+        let changed = node.fetch_set.iter().filter(|asked| !is_same(asked));
+        let changed: Vec<_> = changed.map(|asked| Arc::clone(&asked.partition)).collect();
+        if let Some(node) = self.nodes.get_mut(&id) {
+            changed.iter().for_each(|partition| node.change(partition));
         }
     }
 }
@@ -513,3 +538,6 @@ const IDLE: Duration = Duration::from_secs(3600);
 const LEADERLESS: Duration = Duration::from_millis(250);
 /// Shortest time between two copies of waiting batches.
 const COPIED: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

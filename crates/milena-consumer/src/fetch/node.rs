@@ -114,7 +114,7 @@ impl Node {
 
     /// Asks for a partition no longer.
     pub(super) fn remove(&mut self, partition: &Arc<Partition>) {
-        if self.fetch_set.remove(partition.place(), Some(partition)) {
+        if self.fetch_set.remove(partition) {
             self.session.leave(partition.place());
         }
     }

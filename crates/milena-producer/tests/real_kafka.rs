@@ -97,7 +97,9 @@ async fn a_record_over_the_broker_s_limit_is_refused_and_the_next_is_taken() {
 async fn of_a_batch_only_the_records_that_the_broker_rejects_fail() {
     for compression in [Compression::None, Compression::LZ4] {
         let (cluster, topic) = cluster("rejects", 1).await;
-        delete(&cluster, &topic).await;
+        // A new name. A broker that still deletes a topic of the same name may answer first with an
+        // error that leaves the batch in doubt, and then none of its records is sent again.
+        let topic = format!("{topic}-compacted");
         create(&cluster, &topic, 1, &[("cleanup.policy", "compact")]).await;
         let builder = Producer::builder(cluster.clone()).compression(compression);
         let producer = builder.build().unwrap();

@@ -8,12 +8,26 @@ use tokio::time::{Instant, sleep};
 
 use crate::bed::ear::Ear;
 use crate::bed::members::{members, stable_with};
-use crate::bed::{Bed, Seen, bed, bed_with, eventually, run, run_noting};
+use crate::bed::{Bed, Running, Seen, bed, bed_with, eventually, run, run_noting};
 
 const PROTOCOLS: [GroupProtocol; 2] = [GroupProtocol::Classic, GroupProtocol::Consumer];
 
 async fn member(bed: &Bed, client_id: &str, protocol: GroupProtocol) -> ConsumerBuilder {
     bed.builder_as(client_id).await.group_protocol(protocol)
+}
+
+/// Starts the static member `pod-1`.
+async fn static_member(bed: &Bed, protocol: GroupProtocol, seen: &Seen) -> Running {
+    let builder = member(bed, "fixed", protocol).await;
+    run_noting(builder.group_instance_id("pod-1"), seen)
+}
+
+/// Waits until two members share four partitions and have read five records of each.
+async fn both_have_read(bed: &Bed, ear: &Ear, seen: &Seen) {
+    stable_with(bed, 2).await;
+    eventually("the partitions are shared", || ear.now().len() == 2).await;
+    bed.fill(4, 0, 5).await;
+    seen.until_len(20).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -23,19 +37,12 @@ async fn a_static_member_comes_back_to_its_partitions_and_nobody_else_notices() 
         let (seen, ear) = (Seen::default(), Ear::default());
         let other = member(&bed, "other", protocol).await;
         let other = run_noting(other.rebalance_listener(ear.clone()), &seen);
-        let fixed = async || {
-            let builder = member(&bed, "fixed", protocol).await;
-            run_noting(builder.group_instance_id("pod-1"), &seen)
-        };
-        let first = fixed().await;
-        stable_with(&bed, 2).await;
-        eventually("the partitions are shared", || ear.now().len() == 2).await;
-        bed.fill(4, 0, 5).await;
-        seen.until_len(20).await;
+        let first = static_member(&bed, protocol, &seen).await;
+        both_have_read(&bed, &ear, &seen).await;
         let before = bed.broker.inspect().group("billing").unwrap();
         first.end().await;
         assert_eq!(members(&bed), 2, "{protocol:?}: it stays a member");
-        let again = fixed().await;
+        let again = static_member(&bed, protocol, &seen).await;
         bed.fill(4, 5, 5).await;
         seen.until_len(40).await;
         let after = bed.broker.inspect().group("billing").unwrap();
@@ -57,15 +64,8 @@ async fn a_static_member_that_was_killed_gets_in_again_and_nobody_else_notices()
         let (seen, ear) = (Seen::default(), Ear::default());
         let other = member(&bed, "other", protocol).await;
         let other = run_noting(other.rebalance_listener(ear.clone()), &seen);
-        let fixed = async || {
-            let builder = member(&bed, "fixed", protocol).await;
-            run_noting(builder.group_instance_id("pod-1"), &seen)
-        };
-        let first = fixed().await;
-        stable_with(&bed, 2).await;
-        eventually("the partitions are shared", || ear.now().len() == 2).await;
-        bed.fill(4, 0, 5).await;
-        seen.until_len(20).await;
+        let first = static_member(&bed, protocol, &seen).await;
+        both_have_read(&bed, &ear, &seen).await;
         let all = || {
             (0..4)
                 .filter_map(|partition| bed.committed(partition))
@@ -75,7 +75,7 @@ async fn a_static_member_that_was_killed_gets_in_again_and_nobody_else_notices()
         let (kept, before) = (ear.now(), bed.broker.inspect().group("billing").unwrap());
         first.crash();
         let began = Instant::now();
-        let again = fixed().await;
+        let again = static_member(&bed, protocol, &seen).await;
         bed.fill(4, 5, 5).await;
         seen.until_len(40).await;
         // A coordinator gives a held id of the consumer protocol away once its session has ended,

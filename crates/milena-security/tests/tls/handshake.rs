@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::bed::Ca;
 
-/// What the server saw and did.
+/// The facts of a handshake, as the server saw it.
 struct Met {
     name: Option<String>,
     certificates: usize,
